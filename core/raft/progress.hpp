@@ -1,0 +1,60 @@
+// What a leader knows of one follower's log [Ongaro14 §3.5, §10.2.1].
+//
+//   probe      the follower's match is not known: one append at a time, until one is accepted.
+//   replicate  it is: appends are pipelined, next_index runs ahead of match_index within the in-flight window.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+
+#include "core/base/time.hpp"
+#include "core/raft/raft_types.hpp"
+
+namespace kahuna::raft {
+
+struct progress {
+  enum class mode : std::uint8_t { probe, replicate };
+
+  mode sending = mode::probe;
+  log_index match_index;
+  log_index next_index;
+  bool is_probe_under_way = false;  // until its answer, or the next heartbeat, which repeats it
+  std::uint64_t acked_round = 0;
+  instant heard_at{};     // the last answer of any kind in this term
+  instant advanced_at{};  // the last time that match_index rose, or the pipeline was empty
+
+  struct in_flight {
+    log_index last;
+    std::size_t bytes = 0;
+  };
+  std::deque<in_flight> window;
+  std::size_t window_bytes = 0;
+
+  void become_probe() {
+    sending = mode::probe;
+    next_index = match_index + 1;
+    is_probe_under_way = false;
+    window.clear();
+    window_bytes = 0;
+  }
+
+  void become_replicate() {
+    sending = mode::replicate;
+    next_index = match_index + 1;
+    is_probe_under_way = false;
+  }
+
+  void sent(log_index last, std::size_t bytes) {
+    window.push_back({last, bytes});
+    window_bytes += bytes;
+  }
+
+  void acknowledged(log_index upto) {
+    while (!window.empty() && window.front().last <= upto) {
+      window_bytes -= window.front().bytes;
+      window.pop_front();
+    }
+  }
+};
+
+}  // namespace kahuna::raft

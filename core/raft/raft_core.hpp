@@ -1,0 +1,204 @@
+// One replica of one Raft group, as a value that turns inputs into obligations.
+//
+// Owned by a raft_peer actor (or by a test, or a simulation), which drives it: step() any number of times, then
+// take_ready() and honour it. Never blocks, throws, reads a clock or rolls a die that it was not handed.
+//
+// Invariants (checked in raft_invariants.cpp):
+//   1. term and commit_index never go back; voted_for changes at most once a term.
+//   2. applied_index <= handed_index <= min(commit_index, stable_index) <= last_index.
+//   3. at most one leader a term; a leader never overwrites or deletes entries of its own log.
+//   4. only entries of the leader's own term commit by counting replicas [Ongaro14 §3.6.2].
+//   5. a vote or an acknowledgement leaves only after what it promises is durable.
+//   6. while a lease that this replica granted or held may be valid, it gives no vote to another.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/base/prng.hpp"
+#include "core/raft/progress.hpp"
+#include "core/raft/raft_input.hpp"
+#include "core/raft/raft_log.hpp"
+
+namespace kahuna::raft {
+
+enum class read_mode : std::uint8_t { lease, read_index };
+
+struct raft_options {
+  duration heartbeat_interval = std::chrono::milliseconds(50);
+  // Elections start at random between 1 and 2 times this.
+  duration election_timeout = std::chrono::milliseconds(300);
+  // A lease is this much shorter than the election timeout: what two steady clocks may drift apart within it.
+  duration lease_drift_bound = std::chrono::milliseconds(30);
+  read_mode reads = read_mode::lease;
+  std::size_t append_bytes_max = 1 << 20;            // entries of one append_request, unless one alone is larger
+  std::size_t inflight_appends_max = 64;             // unacknowledged append_requests with entries, per follower
+  std::size_t inflight_bytes_max = 8 << 20;          // bytes of entries in them, per follower
+  std::size_t handed_bytes_max = 4 << 20;            // committed entries handed out and not yet reported applied
+  std::size_t cached_log_bytes_max = 4 << 20;        // applied entries kept in memory for followers that lag
+};
+
+// What a replica finds on its disk when it starts.
+struct initial_state {
+  hard_state state;
+  log_index last_index;    // of the persisted log; log_index{} where it is empty
+  log_index applied_index; // of the data; every entry up to here is known to be committed
+};
+
+class raft_core {
+ public:
+  // `configuration` holds `self`; `log` must outlive the core. Starts as a follower. Its dice are its own.
+  raft_core(node_id self, configuration configuration, raft_options options, const initial_state& found, const log_reader& log,
+            prng dice, instant now);
+
+  // Time may not go back from step to step.
+  void step(raft_input input, instant now);
+
+  // Moves out everything owed so far. Appends and heartbeats are built here, so that everything that was stepped in
+  // since the last call travels together.
+  ready take_ready();
+  bool has_ready() const;
+
+  // Aborts where an invariant is broken. Cheap; for after every step.
+  void check_invariants() const;
+  // One line for people: transcripts, crash dumps, operators.
+  std::string describe() const;
+
+  role_kind role() const;
+  term_id term() const { return state_.term; }
+  node_id leader() const;
+  log_index last_index() const { return log_.last_index(); }
+  log_index commit_index() const { return commit_index_; }
+  log_index applied_index() const { return applied_index_; }
+
+ private:
+  struct follower_state {
+    node_id leader;
+  };
+  struct candidate_state {
+    bool is_pre_vote = true;
+    std::set<node_id> granted;
+  };
+  struct waiting_read {
+    std::uint64_t read_id = 0;
+    log_index read_index;
+    std::uint64_t round = 0;  // answered once a majority has acknowledged this round; 0: it is not opened yet
+  };
+  struct sent_round {
+    std::uint64_t round = 0;
+    instant sent_at;
+  };
+  struct leader_state {
+    log_index no_op_index;
+    std::map<node_id, progress> followers;
+    std::uint64_t round = 0;
+    std::deque<sent_round> rounds;  // not yet acknowledged by a majority, but for the first
+    std::uint64_t confirmed_round = 0;
+    instant next_heartbeat;
+    bool is_broadcast_due = false;
+    std::deque<waiting_read> reads;
+    instant lease_until;  // as published
+  };
+
+  // A write on its way to the disk.
+  struct write_under_way {
+    std::uint64_t number = 0;
+    log_index last_index;  // what of the log it makes durable; falls where a later truncation takes some of it back
+    bool has_state = false;
+  };
+  // A message that promises what a write makes durable. One to `self` is this replica's vote for itself.
+  struct promise {
+    std::uint64_t write_number = 0;
+    term_id term;
+    peer_message message;
+  };
+
+  // --- raft_core.cpp
+  void take_message(const peer_message& message);
+  void take_proposals(propose& input);
+  void take_persisted(std::uint64_t write_number);
+  void take_applied(log_index upto);
+  void send(node_id peer, message_body body);
+  void send_when_durable(node_id peer, message_body body, log_index upto);
+  void hand_out_committed(ready& out);
+  bool has_pending_write() const { return is_state_unwritten_ || log_.has_unwritten(); }
+  bool is_voter(node_id node) const;
+  std::size_t majority() const { return configuration_.voters.size() / 2 + 1; }
+  bool is_alone() const { return configuration_.voters.size() == 1; }
+  // The highest value that a majority has reached; `of` takes it from a follower's progress.
+  template <class T, class Of>
+  T agreed_by_majority(T own, Of of) const {
+    std::vector<T> values{own};
+    for (const auto& [node, follower] : std::get<leader_state>(role_).followers) values.push_back(of(follower));
+    const auto place = values.begin() + static_cast<std::ptrdiff_t>(majority() - 1);
+    std::nth_element(values.begin(), place, values.end(), std::greater<>());
+    return *place;
+  }
+
+  // --- raft_election.cpp
+  void become_follower(term_id term, node_id leader);
+  void become_leader();
+  void campaign(bool is_pre_vote);
+  void count_vote(node_id voter);
+  void take_vote_request(node_id peer, const vote_request& request);
+  void take_vote_response(node_id peer, const vote_response& response);
+  bool is_bound_to_leader() const;
+  void restart_election_timer();
+  void on_election_tick();
+
+  // --- raft_replication.cpp
+  void take_append_request(node_id peer, const append_request& request);
+  void take_append_response(node_id peer, const append_response& response);
+  bool append_all(const append_request& request);
+  void advance_commit();
+  void on_leader_tick();
+  void build_appends(ready& out);
+  void build_append(ready& out, node_id peer, progress& follower);
+
+  // --- raft_read.cpp
+  void take_read(const read& input);
+  void open_round();
+  void advance_round();
+  void answer_reads();
+  void extend_lease();
+  bool has_lease() const;
+  void refuse_reads();
+
+  const node_id self_;
+  const configuration configuration_;
+  const raft_options options_;
+  prng dice_;
+  instant now_;
+
+  hard_state state_;
+  raft_log log_;
+  log_index commit_index_;
+  log_index handed_index_;
+  log_index applied_index_;
+  std::deque<std::pair<log_index, std::size_t>> handed_;  // handed out and not applied: index, bytes
+  std::size_t handed_bytes_ = 0;
+
+  std::variant<follower_state, candidate_state, leader_state> role_;
+  instant leader_heard_at_;        // the last sign of life of a leader; a restart counts as one
+  instant vote_blackout_until_;    // the end of the last lease that this replica held
+  instant election_deadline_;
+
+  bool is_state_unwritten_ = false;
+  std::uint64_t last_write_number_ = 0;
+  std::deque<write_under_way> writes_;
+  std::deque<promise> promises_;
+
+  role_change published_role_;
+  bool is_role_dirty_ = false;
+  ready out_;
+};
+
+}  // namespace kahuna::raft

@@ -1,0 +1,69 @@
+#include "tests/support/raft_replica.hpp"
+
+#include <utility>
+
+#include "core/base/check.hpp"
+
+namespace kahuna::testing {
+
+std::vector<raft::log_entry> simulated_disk::read(log_index from, log_index to, std::size_t bytes_max) const {
+  std::vector<raft::log_entry> found;
+  std::size_t bytes = 0;
+  for (auto index = from; index < to && index.value <= entries.size() && (found.empty() || bytes < bytes_max); ++index) {
+    found.push_back(entries[index.value - 1]);
+    bytes += found.back().size_bytes();
+  }
+  return found;
+}
+
+term_id simulated_disk::term_at(log_index index) const {
+  return index.value == 0 || index.value > entries.size() ? term_id{} : entries[index.value - 1].term;
+}
+
+void simulated_disk::write(const raft::log_write& write) {
+  if (write.state) state = *write.state;
+  if (write.truncate_from) entries.resize(std::min<std::size_t>(entries.size(), write.truncate_from->value - 1));
+  for (const auto& entry : write.entries) {
+    KAHUNA_CHECK(entry.index.value == entries.size() + 1, entry.index, entries.size());
+    entries.push_back(entry);
+  }
+}
+
+raft_replica::raft_replica(node_id self, std::vector<node_id> voters, raft::raft_options options, std::uint64_t seed)
+    : self_(self), configuration_{std::move(voters)}, options_(options), seed_(seed) {}
+
+void raft_replica::start(instant now) {
+  KAHUNA_CHECK(!is_up());
+  const raft::initial_state found{disk_.state, log_index{disk_.entries.size()}, disk_.applied_index};
+  core_ = std::make_unique<raft::raft_core>(self_, configuration_, options_, found, disk_, prng(seed_ + 1000 * ++starts_), now);
+}
+
+void raft_replica::crash(std::size_t writes_kept) {
+  core_.reset();
+  for (std::size_t i = 0; i < writes_kept && i < writes_.size(); ++i) disk_.write(writes_[i]);
+  writes_.clear();
+}
+
+void raft_replica::step(raft::raft_input input, instant now) {
+  const auto term = core_->term();
+  const auto commit_index = core_->commit_index();
+  core_->step(std::move(input), now);
+  core_->check_invariants();
+  KAHUNA_CHECK(core_->term() >= term && core_->commit_index() >= commit_index, core_->describe());
+}
+
+raft::ready raft_replica::take_ready() {
+  auto ready = core_->take_ready();
+  core_->check_invariants();
+  if (ready.write) writes_.push_back(*ready.write);
+  return ready;
+}
+
+void raft_replica::finish_write(instant now) {
+  const auto number = writes_.front().number;
+  disk_.write(writes_.front());
+  writes_.pop_front();
+  step(raft::persisted{number}, now);
+}
+
+}  // namespace kahuna::testing

@@ -1,0 +1,288 @@
+#include "tests/support/raft_simulation.hpp"
+
+#include <sstream>
+#include <utility>
+
+#include "core/base/check.hpp"
+
+namespace kahuna::testing {
+
+namespace {
+
+constexpr std::int64_t ms = 1000;
+constexpr std::int64_t tick_us = 10 * ms;
+
+}  // namespace
+
+std::string raft_simulation_options::describe() const {
+  std::ostringstream out;
+  out << "seed " << seed << " replicas " << replicas << " reads " << (reads == raft::read_mode::lease ? "lease" : "read_index")
+      << " loss " << loss_percent << " duplicate " << duplicate_percent << " delay " << delay_ms_max << " disk " << disk_ms_max
+      << " crash " << crash_interval_ms << " cut " << cut_interval_ms << " pause " << pause_interval_ms << " drift "
+      << drift_percent;
+  return out.str();
+}
+
+raft_simulation::raft_simulation(raft_simulation_options options) : options_(options), dice_(options.seed) {
+  raft::raft_options raft;
+  raft.reads = options.reads;
+  // Small bounds, so that they are met.
+  raft.append_bytes_max = 400;
+  raft.inflight_appends_max = 4;
+  raft.inflight_bytes_max = 1200;
+  raft.handed_bytes_max = 500;
+  raft.cached_log_bytes_max = 600;
+  std::vector<node_id> voters;
+  for (int i = 1; i <= options.replicas; ++i) voters.push_back(node_id{static_cast<std::uint32_t>(i)});
+  for (const auto voter : voters) {
+    members_.emplace_back();
+    auto& m = members_.back();
+    m.replica = std::make_unique<raft_replica>(voter, voters, raft, dice_.next());
+    const auto drift = static_cast<std::int64_t>(options.drift_percent) * 10'000;
+    m.rate_ppm += static_cast<std::int64_t>(dice_.below(static_cast<std::uint64_t>(2 * drift + 1))) - drift;
+    m.clock_offset = static_cast<std::int64_t>(dice_.below(1'000'000'000));
+  }
+  for (std::size_t i = 0; i < members_.size(); ++i) start(i);
+}
+
+void raft_simulation::start(std::size_t i) {
+  auto& m = members_[i];
+  ++m.life;
+  m.role = {};
+  m.lease.reset();
+  m.reads.clear();
+  m.applied = m.replica->disk().applied_index;
+  m.replica->start(clock_of(m));
+  delivery tick;
+  tick.kind = delivery::what::tick;
+  tick.replica = i;
+  tick.life = m.life;
+  schedule(tick, static_cast<std::int64_t>(dice_.below(tick_us)));
+}
+
+void raft_simulation::crash(std::size_t i) {
+  auto& m = members_[i];
+  // The data is flushed now and then; the log is replayed from there.
+  if (dice_.chance(1, 2)) m.replica->disk().applied_index = log_index{dice_.between(m.replica->disk().applied_index.value, m.applied.value)};
+  m.replica->crash(dice_.below(m.replica->writes_under_way() + 1));
+  m.is_paused = false;
+  m.held.clear();
+  m.restarts_at = now_ + static_cast<std::int64_t>(dice_.between(1, 800)) * ms;
+}
+
+void raft_simulation::schedule(delivery d, std::int64_t delay_us) {
+  d.at = now_ + delay_us;
+  d.order = ++order_;
+  events_.push(std::move(d));
+}
+
+void raft_simulation::run(std::chrono::milliseconds length) {
+  const auto until = now_ + length.count() * ms;
+  while (now_ < until) {
+    advance_to(now_ + ms);
+    if (is_faulty_) inject_faults();
+    offer_work();
+    check_leases();
+  }
+}
+
+void raft_simulation::advance_to(std::int64_t until) {
+  while (!events_.empty() && events_.top().at <= until) {
+    const auto next = events_.top();
+    events_.pop();
+    now_ = std::max(now_, next.at);
+    handle(next);
+  }
+  now_ = until;
+}
+
+void raft_simulation::handle(const delivery& d) {
+  auto& m = members_[d.replica];
+  if (!m.replica->is_up() || (d.kind != delivery::what::message && d.life != m.life)) return;
+  if (m.is_paused) {
+    m.held.push_back(d);
+    return;
+  }
+  switch (d.kind) {
+    case delivery::what::message:
+      m.replica->step(raft::receive{d.message}, clock_of(m));
+      break;
+    case delivery::what::disk:
+      if (m.replica->has_write_under_way()) m.replica->finish_write(clock_of(m));
+      break;
+    case delivery::what::tick: {
+      m.replica->step(raft::tick{}, clock_of(m));
+      auto again = d;
+      schedule(again, tick_us);
+      break;
+    }
+  }
+  drain(d.replica);
+}
+
+void raft_simulation::drain(std::size_t i) {
+  auto& m = members_[i];
+  while (m.replica->core().has_ready()) {
+    auto ready = m.replica->take_ready();
+    if (ready.role) {
+      m.role = *ready.role;
+      m.lease.reset();
+      if (m.role.role == raft::role_kind::leader) {
+        const auto [known, is_new] = leader_of_term_.emplace(m.role.term, m.replica->id());
+        KAHUNA_CHECK(known->second == m.replica->id(), "two leaders of one term", m.role.term, options_.describe());
+        // Leader completeness [Ongaro14 §3.6.3]: what was acknowledged is in its log.
+        KAHUNA_CHECK(m.replica->core().last_index() >= highest_acknowledged_, options_.describe());
+      }
+    }
+    if (ready.lease && ready.lease->term == m.role.term) m.lease = ready.lease;
+    if (ready.write) {
+      delivery done;
+      done.kind = delivery::what::disk;
+      done.replica = i;
+      done.life = m.life;
+      schedule(done, static_cast<std::int64_t>(dice_.between(50, static_cast<std::uint64_t>(options_.disk_ms_max) * ms)));
+    }
+    for (auto& message : ready.messages) {
+      const auto to = static_cast<std::size_t>(message.peer.value - 1);
+      if (is_cut(i, to)) continue;
+      const int copies = is_faulty_ && dice_.chance(static_cast<std::uint64_t>(options_.duplicate_percent), 100) ? 2 : 1;
+      for (int copy = 0; copy < copies; ++copy) {
+        if (is_faulty_ && dice_.chance(static_cast<std::uint64_t>(options_.loss_percent), 100)) continue;
+        delivery d;
+        d.replica = to;
+        d.message = {m.replica->id(), message.body};
+        schedule(std::move(d), static_cast<std::int64_t>(dice_.between(50, static_cast<std::uint64_t>(options_.delay_ms_max) * ms)));
+      }
+    }
+    for (const auto& entry : ready.committed) apply(m, entry);
+    if (!ready.committed.empty()) m.replica->step(raft::applied{m.applied}, clock_of(m));
+    for (const auto& answer : ready.reads) {
+      const auto asked = m.reads.extract(answer.read_id);
+      KAHUNA_CHECK(!asked.empty(), "a read answered twice", answer.read_id);
+      if (!answer.is_safe) continue;
+      ++reads_answered_;
+      // Linearizable: whatever was acknowledged before the read was asked is at or below what it reads.
+      KAHUNA_CHECK(answer.read_index >= asked.mapped(), "a stale read", answer.read_index, asked.mapped(), options_.describe());
+    }
+  }
+}
+
+void raft_simulation::apply(member& m, const raft::log_entry& entry) {
+  KAHUNA_CHECK(entry.index == m.applied + 1, "not in order", entry.index, m.applied, options_.describe());
+  m.applied = entry.index;
+  const auto what = std::to_string(entry.term.value) + ' ' + entry.payload.str();
+  const auto [known, is_new] = committed_.emplace(entry.index.value, what);
+  // State machine safety [Ongaro14 §3.6.3].
+  KAHUNA_CHECK(known->second == what, "another entry was applied at this index", entry.index, what, known->second, options_.describe());
+  if (is_new)
+    for (const char c : what) digest_ = (digest_ ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  // Its leader answers the client now.
+  if (m.role.role == raft::role_kind::leader && m.role.term == entry.term && entry.kind == raft::entry_kind::command) {
+    highest_acknowledged_ = std::max(highest_acknowledged_, entry.index);
+    ++acknowledged_;
+  }
+}
+
+// Every other time a leader, whom it hurts most.
+std::size_t raft_simulation::victim() {
+  const auto any = dice_.below(members_.size());
+  if (dice_.chance(1, 2)) return any;
+  for (std::size_t i = 0; i < members_.size(); ++i)
+    if (members_[i].replica->is_up() && members_[i].role.role == raft::role_kind::leader && !members_[i].is_paused) return i;
+  return any;
+}
+
+void raft_simulation::inject_faults() {
+  const auto falls_due = [&](int interval_ms) { return interval_ms > 0 && dice_.chance(1, static_cast<std::uint64_t>(interval_ms)); };
+  if (falls_due(options_.crash_interval_ms)) {
+    const auto i = victim();
+    if (members_[i].replica->is_up()) crash(i);
+  }
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    auto& m = members_[i];
+    if (!m.replica->is_up() && now_ >= m.restarts_at) start(i);
+    if (m.is_paused && now_ >= m.resumes_at) {
+      m.is_paused = false;
+      for (auto& d : std::exchange(m.held, {})) schedule(std::move(d), 1);
+    }
+  }
+  if (falls_due(options_.pause_interval_ms)) {
+    auto& m = members_[victim()];
+    m.is_paused = m.replica->is_up();
+    m.resumes_at = now_ + static_cast<std::int64_t>(dice_.between(50, 1500)) * ms;
+  }
+  if (cuts_.empty() && falls_due(options_.cut_interval_ms)) {
+    const auto alone = victim();
+    const auto direction = dice_.below(3);
+    for (std::size_t other = 0; other < members_.size(); ++other) {
+      if (other == alone || dice_.chance(1, 4)) continue;
+      if (direction != 0) cuts_.insert({alone, other});
+      if (direction != 1) cuts_.insert({other, alone});
+    }
+    cuts_heal_at_ = now_ + static_cast<std::int64_t>(dice_.between(100, 2000)) * ms;
+  }
+  if (now_ >= cuts_heal_at_) cuts_.clear();
+}
+
+// Proposals and reads to whoever thinks that it leads.
+void raft_simulation::offer_work() {
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    auto& m = members_[i];
+    if (!m.replica->is_up() || m.is_paused || m.role.role != raft::role_kind::leader) continue;
+    // A partition bounds what is under way likewise.
+    const bool has_room = m.replica->core().last_index() - m.replica->core().commit_index() < 30;
+    if (has_room && dice_.chance(1, 10)) {
+      std::vector<shared_bytes> payloads;
+      for (auto count = dice_.between(1, 4); count > 0; --count)
+        payloads.emplace_back("payload " + std::to_string(next_payload_++) + std::string(dice_.below(100), '.'));
+      m.replica->step(raft::propose{m.role.term, std::move(payloads)}, clock_of(m));
+      drain(i);
+    }
+    if (dice_.chance(1, 20)) {
+      const auto id = next_read_++;
+      m.reads[id] = highest_acknowledged_;
+      m.replica->step(raft::read{id}, clock_of(m));
+      drain(i);
+    }
+  }
+}
+
+// While a replica may answer reads by itself, nobody else has acknowledged anything that it does not have.
+void raft_simulation::check_leases() {
+  for (const auto& m : members_) {
+    if (!m.replica->is_up() || m.is_paused || m.role.role != raft::role_kind::leader) continue;
+    if (!m.lease || m.lease->term != m.role.term || clock_of(m) >= m.lease->until) continue;
+    ++lease_checks_;
+    KAHUNA_CHECK(options_.reads == raft::read_mode::lease, "a lease in read_index mode");
+    KAHUNA_CHECK(leader_of_term_.rbegin()->first <= m.role.term, "a lease while another was elected", options_.describe(),
+                 m.replica->core().describe());
+    KAHUNA_CHECK(m.replica->core().commit_index() >= highest_acknowledged_, "a lease while another led", options_.describe(),
+                 m.replica->core().describe());
+  }
+}
+
+void raft_simulation::heal_and_check_progress(std::chrono::milliseconds patience) {
+  is_faulty_ = false;
+  cuts_.clear();
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    auto& m = members_[i];
+    if (!m.replica->is_up()) start(i);
+    if (std::exchange(m.is_paused, false))
+      for (auto& d : std::exchange(m.held, {})) schedule(std::move(d), 1);
+  }
+  const auto deadline = now_ + patience.count() * ms;
+  const auto acknowledged_before = acknowledged_;
+  while (acknowledged_ < acknowledged_before + 10) {
+    KAHUNA_CHECK(now_ < deadline, "no progress after healing", options_.describe(), members_[0].replica->core().describe(),
+                 members_[1 % members_.size()].replica->core().describe());
+    run(std::chrono::milliseconds(10));
+  }
+  const auto everything = highest_acknowledged_;
+  for (auto& m : members_)
+    while (m.applied < everything) {
+      KAHUNA_CHECK(now_ < deadline, "a replica does not catch up", options_.describe(), m.replica->core().describe());
+      run(std::chrono::milliseconds(10));
+    }
+}
+
+}  // namespace kahuna::testing

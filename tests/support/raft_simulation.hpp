@@ -1,0 +1,113 @@
+// A Raft group in one thread, in virtual time, from one seed: real cores on simulated disks, network and clocks, under
+// faults; and what must hold at every step.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <queue>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/base/prng.hpp"
+#include "tests/support/raft_replica.hpp"
+
+namespace kahuna::testing {
+
+struct raft_simulation_options {
+  std::uint64_t seed = 1;
+  int replicas = 3;
+  raft::read_mode reads = raft::read_mode::lease;
+  int loss_percent = 0;
+  int duplicate_percent = 0;
+  int delay_ms_max = 5;
+  int disk_ms_max = 5;
+  int crash_interval_ms = 0;   // a crash about so often; 0: none
+  int cut_interval_ms = 0;     // a network cut about so often, some of one direction only
+  int pause_interval_ms = 0;   // a replica is stopped and goes on later, its clock having run on
+  int drift_percent = 0;       // clocks run up to this much faster or slower
+
+  std::string describe() const;
+};
+
+class raft_simulation {
+ public:
+  explicit raft_simulation(raft_simulation_options options);
+
+  // Runs so long under the faults of the options.
+  void run(std::chrono::milliseconds length);
+  // Heals everything, and checks that within `patience` a leader commits new entries and every replica applies them.
+  void heal_and_check_progress(std::chrono::milliseconds patience);
+
+  // --- what happened
+  std::size_t acknowledged() const { return acknowledged_; }
+  std::size_t reads_answered() const { return reads_answered_; }
+  std::size_t lease_checks() const { return lease_checks_; }
+  std::size_t terms_led() const { return leader_of_term_.size(); }
+  // Of everything that was applied, in its order.
+  std::uint64_t digest() const { return digest_; }
+
+ private:
+  struct delivery {
+    std::int64_t at = 0;  // µs
+    std::uint64_t order = 0;
+    enum class what : std::uint8_t { message, disk, tick } kind = what::message;
+    std::size_t replica = 0;
+    std::uint64_t life = 0;  // of a disk or a tick: the start that it belongs to
+    raft::peer_message message;
+
+    bool operator>(const delivery& other) const { return std::pair(at, order) > std::pair(other.at, other.order); }
+  };
+
+  struct member {
+    std::unique_ptr<raft_replica> replica;
+    std::uint64_t life = 0;
+    bool is_paused = false;
+    std::int64_t resumes_at = 0;
+    std::int64_t restarts_at = 0;
+    std::int64_t rate_ppm = 1'000'000;  // how fast its clock runs
+    std::int64_t clock_offset = 0;
+    bool is_tick_scheduled = false;
+    std::vector<delivery> held;          // while paused
+    raft::role_change role;
+    std::optional<raft::lease_grant> lease;
+    log_index applied;
+    std::map<std::uint64_t, log_index> reads;  // by id: the highest index acknowledged when the read was asked
+  };
+
+  instant clock_of(const member& m) const { return instant(duration(m.clock_offset + now_ * m.rate_ppm / 1'000'000)); }
+  void start(std::size_t i);
+  void crash(std::size_t i);
+  void schedule(delivery d, std::int64_t delay_us);
+  void handle(const delivery& d);
+  void drain(std::size_t i);
+  void apply(member& m, const raft::log_entry& entry);
+  std::size_t victim();
+  void inject_faults();
+  void offer_work();
+  void check_leases();
+  void advance_to(std::int64_t until);
+  bool is_cut(std::size_t from, std::size_t to) const { return cuts_.contains({from, to}); }
+
+  raft_simulation_options options_;
+  prng dice_;
+  std::int64_t now_ = 0;  // µs
+  std::uint64_t order_ = 0;
+  std::priority_queue<delivery, std::vector<delivery>, std::greater<>> events_;
+  std::vector<member> members_;
+  std::set<std::pair<std::size_t, std::size_t>> cuts_;
+  std::int64_t cuts_heal_at_ = 0;
+  bool is_faulty_ = true;
+
+  std::map<term_id, node_id> leader_of_term_;
+  std::map<std::uint64_t, std::string> committed_;  // by index: term and payload
+  log_index highest_acknowledged_;
+  std::size_t acknowledged_ = 0;
+  std::size_t reads_answered_ = 0;
+  std::size_t lease_checks_ = 0;
+  std::uint64_t next_payload_ = 1;
+  std::uint64_t next_read_ = 1;
+  std::uint64_t digest_ = 14695981039346656037ull;
+};
+
+}  // namespace kahuna::testing
