@@ -1,0 +1,21 @@
+#include "core/kv/operation_routing.hpp"
+
+#include <type_traits>
+
+namespace kahuna::kv {
+
+std::optional<partition_id> partition_of(const routing::partition_map& map, const operation& op) {
+  return std::visit(
+      [&](const auto& request) -> std::optional<partition_id> {
+        using request_type = std::decay_t<decltype(request)>;
+        if constexpr (std::is_same_v<request_type, get_by_bucket_request>)
+          return routing::partition_of_bucket(map, request.bucket);
+        else if constexpr (std::is_same_v<request_type, scan_by_prefix_request>)
+          return request.partition.value < map.partitions ? std::optional(request.partition) : std::nullopt;
+        else
+          return routing::partition_of_key(map, request.key);
+      },
+      op);
+}
+
+}  // namespace kahuna::kv

@@ -1,0 +1,76 @@
+#include "core/kv/operations/validation.hpp"
+
+#include <string>
+
+#include "core/routing/partition_map.hpp"
+
+namespace kahuna::kv {
+
+namespace {
+
+error invalid(std::string message) { return {errc::invalid_argument, std::move(message)}; }
+
+std::optional<error> validate_value(const shared_bytes& value, std::string_view what, const limits& bounds) {
+  if (value.size() > bounds.value_bytes_max)
+    return invalid(std::string(what) + " has " + std::to_string(value.size()) + " bytes; at most " +
+                   std::to_string(bounds.value_bytes_max) + " are allowed");
+  return std::nullopt;
+}
+
+std::optional<error> validate_expiry(std::int64_t expires_ms) {
+  if (expires_ms < 0 || expires_ms > expires_ms_max)
+    return invalid("expiry " + std::to_string(expires_ms) + " ms is out of range; it must be 0 (none) to " +
+                   std::to_string(expires_ms_max));
+  return std::nullopt;
+}
+
+struct validator {
+  const limits& bounds;
+
+  std::optional<error> operator()(const set_request& r) const {
+    if (auto e = validate_name(r.key, "key")) return e;
+    if (auto e = validate_value(r.value, "value", bounds)) return e;
+    if (r.if_value)
+      if (auto e = validate_value(*r.if_value, "cmp value", bounds)) return e;
+    if (r.if_absent && r.if_present) return invalid("nx and xx contradict each other; give one of them");
+    if (r.if_revision && *r.if_revision < no_revision)
+      return invalid("cmprev " + std::to_string(*r.if_revision) + " is out of range; it must be -1 (absent) or more");
+    return validate_expiry(r.expires_ms);
+  }
+
+  std::optional<error> operator()(const get_request& r) const {
+    if (auto e = validate_name(r.key, "key")) return e;
+    if (r.at_revision && *r.at_revision < 0)
+      return invalid("revision " + std::to_string(*r.at_revision) + " is out of range; it must be 0 or more");
+    return std::nullopt;
+  }
+
+  std::optional<error> operator()(const exists_request& r) const { return validate_name(r.key, "key"); }
+  std::optional<error> operator()(const delete_request& r) const { return validate_name(r.key, "key"); }
+
+  std::optional<error> operator()(const extend_request& r) const {
+    if (auto e = validate_name(r.key, "key")) return e;
+    return validate_expiry(r.expires_ms);
+  }
+
+  std::optional<error> operator()(const get_by_bucket_request& r) const { return validate_name(r.bucket, "bucket"); }
+  std::optional<error> operator()(const scan_by_prefix_request& r) const { return validate_name(r.prefix, "prefix"); }
+};
+
+}  // namespace
+
+std::optional<error> validate_name(std::string_view name, std::string_view what) {
+  if (name.empty()) return invalid(std::string(what) + " is empty; give 1 to " + std::to_string(key_bytes_max) + " bytes");
+  if (name.size() > key_bytes_max)
+    return invalid(std::string(what) + " has " + std::to_string(name.size()) + " bytes; at most " +
+                   std::to_string(key_bytes_max) + " are allowed");
+  if (name.find('\0') != std::string_view::npos)
+    return invalid(std::string(what) + " contains a NUL byte, which no key may contain");
+  if (name.starts_with(routing::reserved_prefix))
+    return invalid(std::string(what) + " starts with " + std::string(routing::reserved_prefix) + ", which is reserved");
+  return std::nullopt;
+}
+
+std::optional<error> validate(const operation& op, const limits& bounds) { return std::visit(validator{bounds}, op); }
+
+}  // namespace kahuna::kv

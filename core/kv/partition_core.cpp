@@ -1,0 +1,454 @@
+#include "core/kv/partition_core.hpp"
+
+#include <algorithm>
+#include <sstream>
+#include <type_traits>
+#include <utility>
+
+#include "core/base/check.hpp"
+#include "core/kv/operations/delete.hpp"
+#include "core/kv/operations/exists.hpp"
+#include "core/kv/operations/extend.hpp"
+#include "core/kv/operations/get.hpp"
+#include "core/kv/operations/list.hpp"
+#include "core/kv/operations/set.hpp"
+
+namespace kahuna::kv {
+
+namespace {
+
+constexpr std::size_t request_overhead_bytes = 256;
+
+// A request older than this is refused: what the window remembered of it may be forgotten soon. Half the retention
+// leaves room for clocks that disagree.
+constexpr std::uint64_t request_age_ms_max = request_window::retention_ms / 2;
+
+error not_leader(partition_id id) {
+  return {errc::not_leader, "this node does not lead partition " + std::to_string(id.value)};
+}
+
+error leadership_lost(partition_id id) {
+  return {errc::leadership_lost,
+          "the leader of partition " + std::to_string(id.value) + " changed while the write was under way"};
+}
+
+error unsupported_durability() {
+  return {errc::invalid_argument, "ephemeral keys are not served by this version; use the persistent operation"};
+}
+
+durability space_of(const operation& op) {
+  return std::visit([](const auto& request) { return request.space; }, op);
+}
+
+template <class Response>
+std::int64_t revision_of(const Response& response) {
+  return response.revision;
+}
+
+// The answer of a repeated write, as the first one had it.
+operation_response repeated_response(const operation& op, const write_result& result) {
+  if (std::holds_alternative<set_request>(op)) return set_response{true, result.revision, result.modified};
+  if (std::holds_alternative<delete_request>(op)) return delete_response{true, result.revision, result.modified};
+  return extend_response{true, result.revision, result.modified};
+}
+
+}  // namespace
+
+partition_core::partition_core(partition_id id, partition_options options, partition_store& store, batch_decoder decode)
+    : id_(id), options_(options), store_(store), decode_(std::move(decode)), applied_index_(store.applied_index()),
+      cache_(options.cache_bytes_max) {
+  clock_.observe(store.applied_stamp());
+  if (auto windows = store.load_windows())
+    window_.load(std::move(*windows));
+  else
+    fail(windows.error());
+}
+
+void partition_core::step(partition_input input, instant now) {
+  if (auto* work = std::get_if<operations>(&input)) return take_operations(std::move(*work), now);
+  if (auto* entries = std::get_if<committed_entries>(&input)) {
+    take_committed(*entries);
+    // The no-op may have been among them: what waited for it is evaluated now.
+    while (is_serving() && !waiting_for_no_op_.empty()) {
+      auto [request, bytes] = std::move(waiting_for_no_op_.front());
+      waiting_for_no_op_.pop_front();
+      --pending_requests_;
+      pending_bytes_ -= bytes;
+      stamp_ = clock_.last();
+      evaluate(std::move(request), now);
+    }
+    return;
+  }
+  if (auto* role = std::get_if<raft::role_change>(&input)) return take_role(*role, now);
+  if (auto* lease = std::get_if<raft::lease_grant>(&input)) {
+    lease_ = *lease;
+    return;
+  }
+  take_read_answers(std::get<std::vector<raft::read_answer>>(input));
+}
+
+partition_ready partition_core::take_ready() {
+  close_batch();
+  if (!unconfirmed_.empty()) {
+    // One read confirms the leadership for everything that was evaluated before it was asked.
+    const auto read_id = next_read_id_++;
+    reads_under_way_.emplace(read_id, std::exchange(unconfirmed_, {}));
+    ready_.reads.push_back({read_id});
+  }
+  return std::exchange(ready_, {});
+}
+
+// --- evaluating ---------------------------------------------------------------------------------------------------
+
+void partition_core::take_operations(operations input, instant now) {
+  clock_.observe(input.stamp);
+  for (auto& request : input.requests) {
+    if (fault_) {
+      reply_now(request.origin, *fault_);
+    } else if (!is_leader()) {
+      reply_now(request.origin, not_leader(id_));
+    } else if (auto refusal = admit(request)) {
+      reply_now(request.origin, std::move(*refusal));
+    } else if (!is_serving()) {
+      const auto bytes = payload_bytes(request.op) + request_overhead_bytes;
+      ++pending_requests_;
+      pending_bytes_ += bytes;
+      waiting_for_no_op_.emplace_back(std::move(request), bytes);
+    } else {
+      stamp_ = clock_.last();
+      evaluate(std::move(request), now);
+    }
+  }
+}
+
+// Everything that can be said of a request without looking at keys.
+std::optional<error> partition_core::admit(const partition_request& request) const {
+  if (!request.is_internal)
+    if (auto e = validate(request.op, options_.bounds)) return e;
+  if (space_of(request.op) == durability::ephemeral) return unsupported_durability();
+  if (pending_requests_ >= options_.pending_requests_max ||
+      pending_bytes_ + payload_bytes(request.op) > options_.pending_bytes_max)
+    return error{errc::overloaded, "partition " + std::to_string(id_.value) + " has too much under way; retry after 50 ms"};
+  if (!is_write(request.op)) return std::nullopt;
+  if (unix_ms(request.issued_at) + request_age_ms_max < unix_ms(clock_.last()))
+    return error{errc::timeout, "the request was first sent more than " + std::to_string(request_age_ms_max / 1000) +
+                                    " s ago; whether it was applied then is not remembered"};
+  if (window_.results_of(request.client) >= options_.window_results_per_client_max ||
+      (window_.clients() >= options_.window_clients_max && !window_.has_client(request.client)))
+    return error{errc::overloaded, "partition " + std::to_string(id_.value) +
+                                       " remembers as many unheard answers as it may; retry after 1000 ms"};
+  return std::nullopt;
+}
+
+void partition_core::evaluate(partition_request request, instant now) {
+  if (is_write(request.op)) return evaluate_write(std::move(request), now);
+  pending_reply reply{{request.origin, evaluate_read(request.op)}, request_overhead_bytes, false};
+  // A damaged record is an answer that needs nobody's consent.
+  if (std::holds_alternative<error>(reply.reply.response))
+    reply_now(request.origin, std::move(reply.reply.response));
+  else
+    reply_when_read_is_safe(std::move(reply), now);
+}
+
+// Reads see applied state alone: a write that is not applied was acknowledged to nobody yet.
+operation_response partition_core::evaluate_read(const operation& op) {
+  const auto now_ms = unix_ms(stamp_);
+  const auto newest_of = [&](const std::string& key) -> result<std::optional<version>> {
+    if (const auto* cached = cache_.find(key)) return *cached;
+    auto stored = store_.latest(key);
+    if (stored) cache_.put(key, *stored);
+    return stored;
+  };
+  return std::visit(
+      [&](const auto& request) -> operation_response {
+        using request_type = std::decay_t<decltype(request)>;
+        if constexpr (std::is_same_v<request_type, get_request>) {
+          if (request.at_revision) {
+            auto found = store_.at_revision(request.key, *request.at_revision);
+            if (!found) return found.error();
+            return answer_from_history(*found);
+          }
+          auto newest = newest_of(request.key);
+          if (!newest) return newest.error();
+          return kv::evaluate(request, *newest, now_ms);
+        } else if constexpr (std::is_same_v<request_type, exists_request>) {
+          auto newest = newest_of(request.key);
+          if (!newest) return newest.error();
+          return kv::evaluate(request, *newest, now_ms);
+        } else if constexpr (std::is_same_v<request_type, get_by_bucket_request> ||
+                             std::is_same_v<request_type, scan_by_prefix_request>) {
+          auto page = kv::evaluate(request, store_, now_ms);
+          if (!page) return page.error();
+          return std::move(*page);
+        } else {
+          KAHUNA_CHECK(false, "a write is no read");
+          return error{};
+        }
+      },
+      op);
+}
+
+void partition_core::evaluate_write(partition_request request, instant now) {
+  if (answer_repeated(request)) return;
+  std::visit(
+      [&](const auto& op) {
+        using request_type = std::decay_t<decltype(op)>;
+        if constexpr (std::is_same_v<request_type, set_request> || std::is_same_v<request_type, delete_request> ||
+                      std::is_same_v<request_type, extend_request>)
+          evaluate_write(request, op, now);
+        else
+          KAHUNA_CHECK(false, "a read is no write");
+      },
+      request.op);
+}
+
+template <class Request>
+void partition_core::evaluate_write(const partition_request& request, const Request& op, instant now) {
+  auto current = current_of(op.key);
+  if (!current) return reply_now(request.origin, current.error());
+  const auto stamp = clock_.next();
+  auto decision = kv::evaluate(op, current->newest, stamp);
+  pending_reply reply{{request.origin, decision.response}, payload_bytes(request.op) + request_overhead_bytes, true};
+  if (decision.effect) return propose_effect(request, op.key, std::move(*decision.effect), std::move(reply));
+
+  // Refused: nothing of it is in the log, but the refusal is a read of what it was computed from.
+  reply.is_write = false;
+  if (current->rests_on != 0)
+    reply_when_applied(current->rests_on, std::move(reply));
+  else
+    reply_when_read_is_safe(std::move(reply), now);
+}
+
+bool partition_core::answer_repeated(const partition_request& request) {
+  const auto identity = std::pair(request.client, request.sequence);
+  if (const auto found = window_overlay_.find(identity); found != window_overlay_.end()) {
+    const auto& [proposal, result] = found->second;
+    reply_when_applied(proposal, {{request.origin, repeated_response(request.op, result)}, request_overhead_bytes, true});
+    return true;
+  }
+  const auto known = window_.lookup(request.client, request.sequence);
+  switch (known.what) {
+    case request_window::verdict::fresh:
+      return false;
+    case request_window::verdict::answered:
+      // It is applied: true whoever leads now.
+      reply_now(request.origin, repeated_response(request.op, known.result));
+      return true;
+    case request_window::verdict::forgotten:
+      reply_now(request.origin, error{errc::timeout, "the request was answered before, and its answer is forgotten"});
+      return true;
+  }
+  return false;
+}
+
+result<partition_core::current_version> partition_core::current_of(const std::string& key) {
+  if (const auto under_way = overlay_.find(key); under_way != overlay_.end())
+    return current_version{under_way->second.newest, under_way->second.proposal};
+  if (const auto* cached = cache_.find(key)) return current_version{*cached, 0};
+  auto stored = store_.latest(key);
+  if (!stored) return stored.error();
+  cache_.put(key, *stored);
+  return current_version{std::move(*stored), 0};
+}
+
+void partition_core::propose_effect(const partition_request& request, const std::string& key, version effect,
+                                    pending_reply reply) {
+  if (!open_batch_) {
+    open_batch_ = std::make_shared<write_batch>();
+    proposals_.emplace_back();
+  }
+  const auto number = applied_proposals_ + proposals_.size();
+  auto& batch = *open_batch_;
+  batch.stamp = clock_.last();
+
+  // The system's own writes have no client that could repeat them.
+  if (!request.is_internal) {
+    const write_result result{request.sequence, effect.revision, effect.modified};
+    auto update = std::find_if(batch.windows.begin(), batch.windows.end(),
+                               [&](const window_update& u) { return u.client == request.client; });
+    if (update == batch.windows.end()) update = batch.windows.insert(update, window_update{request.client, 0, {}});
+    update->floor = std::max(update->floor, request.floor);
+    update->results.push_back(result);
+    window_overlay_[{request.client, request.sequence}] = {number, result};
+  }
+
+  open_batch_bytes_ += key.size() + effect.value.size() + 64;
+  overlay_[key] = {effect, number};
+  batch.mutations.push_back({key, std::move(effect)});
+
+  ++pending_requests_;
+  pending_bytes_ += reply.bytes;
+  proposals_.back().waiting.push_back(std::move(reply));
+  if (open_batch_bytes_ >= options_.batch_bytes_max) close_batch();
+}
+
+void partition_core::close_batch() {
+  if (!open_batch_) return;
+  proposals_.back().batch = open_batch_;
+  ready_.proposal_term = role_.term;
+  ready_.proposals.push_back(std::move(open_batch_));
+  open_batch_.reset();
+  open_batch_bytes_ = 0;
+}
+
+// --- replying -----------------------------------------------------------------------------------------------------
+
+void partition_core::reply_now(std::uint64_t origin, operation_response response) {
+  ready_.replies.push_back({origin, std::move(response)});
+}
+
+void partition_core::reply_when_read_is_safe(pending_reply reply, instant now) {
+  if (has_lease(now)) return reply_now(reply.reply.origin, std::move(reply.reply.response));
+  ++pending_requests_;
+  pending_bytes_ += reply.bytes;
+  unconfirmed_.push_back(std::move(reply));
+}
+
+void partition_core::reply_when_applied(proposal_number proposal, pending_reply reply) {
+  KAHUNA_CHECK(proposal > applied_proposals_ && proposal <= applied_proposals_ + proposals_.size(), proposal,
+               applied_proposals_, proposals_.size());
+  ++pending_requests_;
+  pending_bytes_ += reply.bytes;
+  proposals_[proposal - applied_proposals_ - 1].waiting.push_back(std::move(reply));
+}
+
+void partition_core::release(pending_reply& reply) {
+  --pending_requests_;
+  pending_bytes_ -= reply.bytes;
+  ready_.replies.push_back(std::move(reply.reply));
+}
+
+void partition_core::refuse(pending_reply& reply) {
+  reply.reply.response = reply.is_write ? leadership_lost(id_) : not_leader(id_);
+  release(reply);
+}
+
+void partition_core::take_read_answers(const std::vector<raft::read_answer>& answers) {
+  for (const auto& answer : answers) {
+    const auto found = reads_under_way_.find(answer.read_id);
+    if (found == reads_under_way_.end()) continue;  // refused already, when the leadership was lost
+    // What these replies read was applied state with nothing unapplied of older terms: all that was acknowledged before
+    // they were evaluated. The confirmation says that no other leader acknowledged anything by then.
+    for (auto& reply : found->second) answer.is_safe ? release(reply) : refuse(reply);
+    reads_under_way_.erase(found);
+  }
+}
+
+// --- leading and following ----------------------------------------------------------------------------------------
+
+void partition_core::take_role(const raft::role_change& change, instant) {
+  const bool is_same_leadership =
+      is_leader() && change.role == raft::role_kind::leader && change.term == role_.term;
+  if (is_leader() && !is_same_leadership) drop_overlay();
+  role_ = change;
+  if (!is_same_leadership) lease_.reset();
+}
+
+// What was proposed may still come to be committed by the next leader: nobody here knows. Repeating it under its
+// identity finds out.
+void partition_core::drop_overlay() {
+  for (auto& proposal : proposals_)
+    for (auto& reply : proposal.waiting) refuse(reply);
+  for (auto& [read_id, replies] : reads_under_way_)
+    for (auto& reply : replies) refuse(reply);
+  for (auto& reply : unconfirmed_) refuse(reply);
+  for (auto& [request, bytes] : waiting_for_no_op_) {
+    --pending_requests_;
+    pending_bytes_ -= bytes;
+    reply_now(request.origin, not_leader(id_));
+  }
+  proposals_.clear();
+  applied_proposals_ = 0;
+  open_batch_.reset();
+  open_batch_bytes_ = 0;
+  ready_.proposals.clear();  // of the old term: Raft would drop them
+  ready_.reads.clear();
+  reads_under_way_.clear();
+  unconfirmed_.clear();
+  waiting_for_no_op_.clear();
+  overlay_.clear();
+  window_overlay_.clear();
+  KAHUNA_CHECK(pending_requests_ == 0 && pending_bytes_ == 0, describe());
+}
+
+// --- applying -----------------------------------------------------------------------------------------------------
+
+void partition_core::take_committed(const committed_entries& input) {
+  for (const auto& entry : input.entries) {
+    if (fault_) return;
+    apply(entry);
+  }
+}
+
+void partition_core::apply(const raft::log_entry& entry) {
+  KAHUNA_CHECK(entry.index == applied_index_ + 1, entry.index, describe());
+  const bool is_own = is_leader() && entry.term == role_.term && entry.kind == raft::entry_kind::command;
+  if (entry.kind != raft::entry_kind::command) {
+    apply_batch(entry.index, write_batch{});
+    return;
+  }
+  if (!is_own) {
+    auto batch = decode_(entry.payload.view());
+    if (!batch) return fail(batch.error());
+    apply_batch(entry.index, *batch);
+    return;
+  }
+
+  KAHUNA_CHECK(!proposals_.empty() && proposals_.front().batch != nullptr, entry.index, describe());
+  auto proposal = std::move(proposals_.front());
+  proposals_.pop_front();
+  const auto number = ++applied_proposals_;
+  apply_batch(entry.index, *proposal.batch);
+  for (const auto& mutation : proposal.batch->mutations)
+    if (const auto found = overlay_.find(mutation.key); found != overlay_.end() && found->second.proposal == number)
+      overlay_.erase(found);
+  for (const auto& update : proposal.batch->windows)
+    for (const auto& result : update.results) window_overlay_.erase({update.client, result.sequence});
+  for (auto& reply : proposal.waiting) release(reply);
+}
+
+void partition_core::apply_batch(log_index index, const write_batch& batch) {
+  const auto stamp = std::max(store_.applied_stamp(), batch.stamp);
+  const auto windows = window_.apply(batch.windows, stamp);
+  store_.apply({index, stamp, &batch.mutations, &windows.replaced, &windows.forgotten});
+  for (const auto& mutation : batch.mutations) {
+    if (is_leader())
+      cache_.put(mutation.key, mutation.version);
+    else
+      cache_.drop(mutation.key);
+  }
+  applied_index_ = index;
+  clock_.observe(stamp);
+  ready_.applied = index;
+}
+
+void partition_core::fail(error damage) {
+  fault_ = std::move(damage);
+  drop_overlay();
+}
+
+// --- looking inside -----------------------------------------------------------------------------------------------
+
+void partition_core::check_invariants() const {
+  KAHUNA_CHECK(fault_ || applied_index_ == store_.applied_index(), describe());
+  KAHUNA_CHECK(is_leader() || (overlay_.empty() && proposals_.empty() && window_overlay_.empty()), describe());
+  for (const auto& [key, under_way] : overlay_)
+    KAHUNA_CHECK(under_way.proposal > applied_proposals_ && under_way.proposal <= applied_proposals_ + proposals_.size(), key,
+                 describe());
+  std::size_t waiting = waiting_for_no_op_.size() + unconfirmed_.size();
+  for (const auto& proposal : proposals_) waiting += proposal.waiting.size();
+  for (const auto& [read_id, replies] : reads_under_way_) waiting += replies.size();
+  KAHUNA_CHECK(waiting == pending_requests_, waiting, describe());
+}
+
+std::string partition_core::describe() const {
+  std::ostringstream out;
+  out << "partition " << id_ << (is_leader() ? " leader" : " follower") << " term " << role_.term << " applied "
+      << applied_index_ << " no_op " << role_.no_op_index << " proposals " << proposals_.size() << " overlay "
+      << overlay_.size() << " pending " << pending_requests_ << " (" << pending_bytes_ << " B) reads "
+      << reads_under_way_.size() << " cache " << cache_.bytes() << " B clients " << window_.clients();
+  if (fault_) out << " fault: " << fault_->message;
+  return out.str();
+}
+
+}  // namespace kahuna::kv

@@ -1,0 +1,168 @@
+// One replica of one partition: evaluates operations where it leads, and applies what is committed everywhere.
+//
+// Owned by a partition actor (or a test, or a simulation). The log carries effects (docs/decisions/0001): the leader
+// evaluates an operation once, against applied state overlaid with the writes that are in the log ahead of it.
+//
+// Invariants:
+//   1. A reply leaves only when everything that it was computed from is committed and applied, and only while it was
+//      certain that no other leader had acknowledged anything unknown here: by the commit of an entry of this term, by
+//      the lease, or by a confirmed read.
+//   2. The overlay holds the newest version of exactly the keys that proposals under way change.
+//   3. Nothing is evaluated in a term before the leader's no-op of that term is applied: until then entries of older
+//      terms, which are in no overlay, may be unapplied.
+//   4. The k-th command entry of the current term that is committed is the k-th proposal of this term: only this core
+//      proposes, in order, and Raft takes all proposals of a term or none that follow.
+//   5. Commit timestamps rise from modification to modification.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/base/hlc.hpp"
+#include "core/kv/operations/validation.hpp"
+#include "core/kv/partition_input.hpp"
+#include "core/kv/partition_store.hpp"
+#include "core/kv/request_window.hpp"
+#include "core/kv/version_cache.hpp"
+
+namespace kahuna::kv {
+
+struct partition_options {
+  limits bounds;
+  std::size_t cache_bytes_max = 8 << 20;
+  // Requests that wait here for their entry, their read or the no-op, and the bytes in them; beyond it: overloaded.
+  std::size_t pending_requests_max = 16'384;
+  std::size_t pending_bytes_max = 64 << 20;
+  std::size_t batch_bytes_max = 1 << 20;           // of one log entry, unless one operation alone is larger
+  std::size_t window_clients_max = 65'536;         // clients that the request window remembers
+  std::size_t window_results_per_client_max = 4096;
+};
+
+class partition_core {
+ public:
+  // Turns a log entry's payload back into the batch that it carries.
+  using batch_decoder = std::function<result<write_batch>(std::string_view payload)>;
+
+  // The store must outlive the core. What it holds is taken as applied.
+  partition_core(partition_id id, partition_options options, partition_store& store, batch_decoder decode);
+
+  void step(partition_input input, instant now);
+
+  // Moves out everything owed so far.
+  partition_ready take_ready();
+
+  // The highest stamp given out or applied: the node's clock must not fall behind it.
+  timestamp last_stamp() const { return clock_.last(); }
+
+  // Whether operations are evaluated here now.
+  bool is_serving() const { return is_leader() && applied_index_ >= role_.no_op_index && !fault_; }
+  log_index applied_index() const { return applied_index_; }
+  // What took this replica out of service: a damaged record. It answers nothing but this any more.
+  const std::optional<error>& fault() const { return fault_; }
+
+  void check_invariants() const;
+  std::string describe() const;
+
+ private:
+  // A proposal's place in the order of this term, from 1.
+  using proposal_number = std::uint64_t;
+
+  struct overlay_version {
+    version newest;
+    proposal_number proposal = 0;
+  };
+
+  struct pending_reply {
+    partition_reply reply;
+    std::size_t bytes = 0;
+    bool is_write = false;  // its effect may come to be applied whatever becomes of this leader
+  };
+
+  struct proposal_under_way {
+    std::shared_ptr<const write_batch> batch;
+    std::vector<pending_reply> waiting;
+  };
+
+  // What evaluation found, and on what it rests.
+  struct current_version {
+    std::optional<version> newest;
+    proposal_number rests_on = 0;  // 0: on applied state
+  };
+
+  bool is_leader() const { return role_.role == raft::role_kind::leader; }
+  bool has_lease(instant now) const { return lease_ && lease_->term == role_.term && now < lease_->until; }
+
+  void take_operations(operations input, instant now);
+  void take_committed(const committed_entries& input);
+  void take_role(const raft::role_change& change, instant now);
+  void take_read_answers(const std::vector<raft::read_answer>& answers);
+
+  void evaluate(partition_request request, instant now);
+  void evaluate_write(partition_request request, instant now);
+  template <class Request>
+  void evaluate_write(const partition_request& request, const Request& op, instant now);
+  operation_response evaluate_read(const operation& op);
+  // Answers a repeated write from the window, or makes it wait for the proposal that carries it; false: it is fresh.
+  bool answer_repeated(const partition_request& request);
+
+  result<current_version> current_of(const std::string& key);
+  std::optional<error> admit(const partition_request& request) const;
+  void propose_effect(const partition_request& request, const std::string& key, version effect, pending_reply reply);
+  void close_batch();
+
+  void reply_now(std::uint64_t origin, operation_response response);
+  // The reply was computed from applied state: it leaves under the lease, or once a read confirms the leadership.
+  void reply_when_read_is_safe(pending_reply reply, instant now);
+  void reply_when_applied(proposal_number proposal, pending_reply reply);
+  void release(pending_reply& reply);
+  void refuse(pending_reply& reply);
+
+  void apply(const raft::log_entry& entry);
+  void apply_batch(log_index index, const write_batch& batch);
+  void drop_overlay();
+  void fail(error damage);
+
+  partition_id id_;
+  partition_options options_;
+  partition_store& store_;
+  batch_decoder decode_;
+
+  raft::role_change role_;
+  std::optional<raft::lease_grant> lease_;
+  log_index applied_index_;
+  hlc clock_;
+  timestamp stamp_;  // of the operations being evaluated
+  std::optional<error> fault_;
+
+  version_cache cache_;
+  request_window window_;
+
+  std::deque<std::pair<partition_request, std::size_t>> waiting_for_no_op_;
+  std::unordered_map<std::string, overlay_version> overlay_;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::pair<proposal_number, write_result>> window_overlay_;
+
+  // Proposals of this term that are not applied: the first has number applied_proposals_ + 1. The last may be the open
+  // batch, which is not handed out yet.
+  std::deque<proposal_under_way> proposals_;
+  proposal_number applied_proposals_ = 0;
+  std::shared_ptr<write_batch> open_batch_;
+  std::size_t open_batch_bytes_ = 0;
+
+  std::map<std::uint64_t, std::vector<pending_reply>> reads_under_way_;  // by read id
+  std::uint64_t next_read_id_ = 1;
+  std::vector<pending_reply> unconfirmed_;  // collected for the next read
+
+  std::size_t pending_requests_ = 0;
+  std::size_t pending_bytes_ = 0;
+  partition_ready ready_;
+};
+
+}  // namespace kahuna::kv

@@ -1,0 +1,54 @@
+// What a partition remembers of accepted writes, so that a retry of one gets the first answer and is not applied again.
+//
+// Part of the replicated state: changed only by applying log entries, and the same on every replica at the same index.
+// Bounded: a client's answered requests are forgotten (its floor says which), and a client that was not heard of for
+// `retention` is forgotten whole. A request older than that is refused before it gets here (partition_core), so that
+// forgetting never lets one be applied twice.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "core/kv/write_batch.hpp"
+
+namespace kahuna::kv {
+
+class request_window {
+ public:
+  static constexpr std::uint64_t retention_ms = 300'000;
+
+  // Takes what was stored before a restart.
+  void load(std::vector<client_window> windows);
+
+  enum class verdict : std::uint8_t {
+    fresh,      // not seen: evaluate it
+    answered,   // accepted before: `result` is its answer
+    forgotten,  // below the client's floor: its answer has been heard, whoever sends it again is late
+  };
+  struct lookup_result {
+    verdict what = verdict::fresh;
+    write_result result;
+  };
+  lookup_result lookup(std::uint64_t client, std::uint64_t sequence) const;
+
+  // How many results are kept of a client.
+  std::size_t results_of(std::uint64_t client) const;
+  std::size_t clients() const { return clients_.size(); }
+  bool has_client(std::uint64_t client) const { return clients_.contains(client); }
+
+  // What applying an entry changed, to be stored in the same atomic batch.
+  struct changes {
+    std::vector<client_window> replaced;
+    std::vector<std::uint64_t> forgotten;
+  };
+  changes apply(const std::vector<window_update>& updates, timestamp stamp);
+
+ private:
+  std::map<std::uint64_t, client_window> clients_;
+  std::set<std::pair<timestamp, std::uint64_t>> by_activity_;  // (last_active, client) of every client
+};
+
+}  // namespace kahuna::kv
