@@ -1,0 +1,27 @@
+// Which numbers of an enumeration are valid when they are read: minimum to maximum, without gaps.
+//
+// An enumeration without its pair here does not compile where it is decoded.
+#pragma once
+
+#include <cstdint>
+
+#include "core/base/errc.hpp"
+#include "core/kv/operation.hpp"
+#include "core/raft/raft_types.hpp"
+
+namespace kahuna {
+
+constexpr std::uint64_t enum_minimum(errc) { return static_cast<std::uint64_t>(errc::invalid_argument); }
+constexpr std::uint64_t enum_maximum(errc) { return static_cast<std::uint64_t>(errc::leadership_lost); }
+
+namespace kv {
+constexpr std::uint64_t enum_minimum(durability) { return 0; }
+constexpr std::uint64_t enum_maximum(durability) { return static_cast<std::uint64_t>(durability::ephemeral); }
+}  // namespace kv
+
+namespace raft {
+constexpr std::uint64_t enum_minimum(entry_kind) { return 0; }
+constexpr std::uint64_t enum_maximum(entry_kind) { return static_cast<std::uint64_t>(entry_kind::configuration); }
+}  // namespace raft
+
+}  // namespace kahuna

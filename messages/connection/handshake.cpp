@@ -1,0 +1,38 @@
+#include "messages/connection/handshake.hpp"
+
+#include <algorithm>
+#include <string>
+
+namespace kahuna::messages {
+
+namespace {
+
+refusal final_refusal(errc code, std::string message) { return {{code, std::move(message)}, true}; }
+
+}  // namespace
+
+std::variant<std::uint16_t, refusal> check_hello(const hello& received, const accepting_node& node) {
+  if (received.magic != hello::magic_value) return final_refusal(errc::invalid_argument, "the hello is not Kahuna's");
+  const auto version = std::min(received.version_max, protocol_version_max);
+  if (received.version_min > received.version_max || version < std::max(received.version_min, protocol_version_min))
+    return final_refusal(errc::invalid_argument,
+                         "no common protocol version: this node speaks " + std::to_string(protocol_version_min) + " to " +
+                             std::to_string(protocol_version_max) + ", the other side " +
+                             std::to_string(received.version_min) + " to " + std::to_string(received.version_max));
+  const bool is_client = received.role == connection_role::client;
+  const bool any_cluster = is_client && received.cluster_id == 0;
+  if (!any_cluster && received.cluster_id != node.map.cluster_id)
+    return final_refusal(errc::permission_denied,
+                         "this node is of another cluster; check --initial-cluster, --partitions and --replication-factor, "
+                         "which must be the same on every node");
+  if (is_client) {
+    if (received.client_id == 0) return final_refusal(errc::invalid_argument, "a client's id is missing from its hello");
+    return version;
+  }
+  if (received.node == node.self || routing::find_member(node.map, received.node) == nullptr)
+    return final_refusal(errc::permission_denied, "node " + std::to_string(received.node.value) + " is no other member of this cluster");
+  if (received.incarnation == 0) return final_refusal(errc::invalid_argument, "a node's incarnation is missing from its hello");
+  return version;
+}
+
+}  // namespace kahuna::messages

@@ -1,0 +1,20 @@
+// The first two frames of a connection: may whoever dialed come in? Pure.
+#pragma once
+
+#include <variant>
+
+#include "messages/protocol.hpp"
+
+namespace kahuna::messages {
+
+// The accepting node, as far as a hello is judged against it.
+struct accepting_node {
+  const routing::partition_map& map;
+  node_id self;
+};
+
+// The protocol version to speak, or the refusal to send. Whether a node comes with the data that it is known by is
+// checked by whoever remembers.
+std::variant<std::uint16_t, refusal> check_hello(const hello& received, const accepting_node& node);
+
+}  // namespace kahuna::messages

@@ -1,0 +1,255 @@
+// What travels between processes: the frames of one connection and the structs inside them (design §6, docs/wire_format.md).
+//
+//   connection := preamble? none; both sides speak frames from the first byte
+//   frame      := length:u32 little-endian (of what follows, 1 … bound)  kind:u8  body
+//   body       := one struct below, by the codec
+//
+// The dialing side sends `hello`, the accepting side answers `welcome` or `refusal` (and closes). Before the hello is
+// accepted, frames are at most handshake_frame_bytes_max and the whole handshake is bounded in time. A connection is
+// for a client or for a node; which frames may come next depends on that:
+//   client → node: client_requests, ping         node → client: client_replies, leaders, pong
+//   node → node:   peer_messages, leaders, forwarded_requests, forwarded_replies, ping     back: pong only
+// (each node dials each other: a node's traffic to a peer goes over the connection that it dialed.)
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/base/ids.hpp"
+#include "core/kv/operation.hpp"
+#include "core/raft/raft_types.hpp"
+#include "core/routing/partition_map.hpp"
+
+namespace kahuna::messages {
+
+inline constexpr std::uint16_t protocol_version_min = 1;
+inline constexpr std::uint16_t protocol_version_max = 1;
+
+inline constexpr std::uint32_t handshake_frame_bytes_max = 4096;
+inline constexpr std::size_t frame_header_bytes = 4;  // the length; the kind is the first byte that it counts
+
+// The largest frame after the handshake, in a cluster whose values have at most so many bytes: a set carries up to two
+// values, a list's page or a batch of Raft entries about a MiB.
+constexpr std::uint32_t frame_bytes_max(std::uint32_t value_bytes_max) { return 2 * value_bytes_max + (4u << 20); }
+
+// The numbers are on the wire: never change or reuse one.
+enum class frame_kind : std::uint8_t {
+  hello = 1,
+  welcome = 2,
+  refusal = 3,
+  ping = 4,
+  pong = 5,
+  client_requests = 10,
+  client_replies = 11,
+  leaders = 12,
+  peer_messages = 20,
+  forwarded_requests = 21,
+  forwarded_replies = 22,
+};
+
+enum class connection_role : std::uint8_t { client = 1, node = 2 };
+
+constexpr std::uint64_t enum_minimum(connection_role) { return static_cast<std::uint64_t>(connection_role::client); }
+constexpr std::uint64_t enum_maximum(connection_role) { return static_cast<std::uint64_t>(connection_role::node); }
+
+// First frame of whoever dialed. `magic` tells a stranger's bytes from ours.
+struct hello {
+  static constexpr std::uint32_t magic_value = 0x4E48414B;  // "KAHN"
+
+  std::uint32_t magic = magic_value;
+  std::uint16_t version_min = protocol_version_min;
+  std::uint16_t version_max = protocol_version_max;
+  connection_role role = connection_role::client;
+  std::uint64_t cluster_id = 0;   // a client's may be 0: any cluster
+  node_id node;                   // of a node
+  std::uint64_t incarnation = 0;  // of a node: drawn when its data directory was made
+  std::uint64_t client_id = 0;    // of a client: random, the first half of its request identities; never 0
+  bool is_probe = false;          // of a node: only asks whether it would be accepted; nothing is remembered of it
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& magic& version_min& version_max& role& cluster_id& node& incarnation& client_id& is_probe;
+  }
+};
+
+// Who leads what, as the answering node believes; a client's hint, never authority.
+struct partition_leader {
+  partition_id partition;
+  term_id term;
+  node_id leader;  // no_node: none known
+
+  friend bool operator==(const partition_leader&, const partition_leader&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& partition& term& leader;
+  }
+};
+
+struct welcome {
+  std::uint16_t version = 0;  // the highest that both speak
+  node_id node;
+  std::uint64_t incarnation = 0;
+  timestamp now;
+  routing::partition_map map;
+  std::uint32_t value_bytes_max = 0;  // of this cluster
+  std::uint32_t frame_bytes_max = 0;  // the largest frame that this side takes from now on
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& version& node& incarnation& now& map& value_bytes_max& frame_bytes_max;
+  }
+};
+
+// Why a hello is not accepted; the connection closes behind it.
+struct refusal {
+  error reason;
+  bool is_final = false;  // trying again will not help (another cluster, no common version, a forgotten incarnation)
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& reason& is_final;
+  }
+};
+
+// Either side's probe of a silent connection; the body comes back in the pong.
+struct ping {
+  std::uint64_t token = 0;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& token;
+  }
+};
+
+struct pong {
+  std::uint64_t token = 0;
+  timestamp now;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& token& now;
+  }
+};
+
+// One request under its identity (client, sequence). A retry repeats sequence, issued_at and op; the budget shrinks.
+struct client_request {
+  std::uint64_t sequence = 0;   // unique and rising within a client, from 1
+  timestamp issued_at;          // the client's estimate of the cluster's clock when it first sent it
+  std::uint32_t budget_ms = 0;  // what is left of its deadline; the node answers `timeout` by then
+  kv::operation op;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& sequence& issued_at& budget_ms& op;
+  }
+};
+
+struct client_requests {
+  std::uint64_t floor = 0;  // every sequence below has been answered to the client's caller: forget it
+  timestamp observed;       // the highest stamp that the client has seen
+  std::vector<client_request> requests;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& floor& observed& requests;
+  }
+};
+
+struct client_reply {
+  std::uint64_t sequence = 0;
+  kv::operation_response response;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& sequence& response;
+  }
+};
+
+struct client_replies {
+  timestamp now;  // of the answering node's clock
+  std::vector<client_reply> replies;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& now& replies;
+  }
+};
+
+// Sent after the welcome, and whenever one changes.
+struct leaders {
+  std::vector<partition_leader> partitions;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& partitions;
+  }
+};
+
+// A Raft message of one partition to its replica at the other end.
+struct peer_envelope {
+  partition_id partition;
+  raft::message_body body;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& partition& body;
+  }
+};
+
+struct peer_messages {
+  timestamp now;
+  std::vector<peer_envelope> envelopes;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& now& envelopes;
+  }
+};
+
+// A client's request that reached a node which does not lead its partition. It is forwarded once: whoever gets it and
+// does not lead either answers `not_leader`.
+struct forwarded_request {
+  std::uint64_t token = 0;  // the forwarding gateway's; comes back with the reply
+  std::uint64_t client = 0;
+  std::uint64_t floor = 0;
+  client_request request;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& token& client& floor& request;
+  }
+};
+
+struct forwarded_requests {
+  timestamp observed;
+  std::vector<forwarded_request> requests;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& observed& requests;
+  }
+};
+
+struct forwarded_reply {
+  std::uint64_t token = 0;
+  kv::operation_response response;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& token& response;
+  }
+};
+
+struct forwarded_replies {
+  timestamp now;
+  std::vector<forwarded_reply> replies;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& now& replies;
+  }
+};
+
+}  // namespace kahuna::messages

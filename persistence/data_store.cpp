@@ -1,0 +1,174 @@
+#include "persistence/data_store.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/check.hpp"
+#include "persistence/record.hpp"
+
+namespace kahuna::persistence {
+
+namespace {
+
+constexpr std::size_t partition_bytes = 4;
+constexpr std::size_t version_suffix_bytes = 1 + 8 + 1;  // NUL, revision, kind
+
+void append_version(std::string& key, std::int64_t revision, bool is_tombstone) {
+  append_be64(key, ~static_cast<std::uint64_t>(revision));
+  key.push_back(is_tombstone ? 0 : 1);
+}
+
+// The user's key inside a stored one; empty where it is none of ours.
+std::string_view user_key(std::string_view stored) {
+  if (stored.size() <= partition_bytes + version_suffix_bytes) return {};
+  return stored.substr(partition_bytes, stored.size() - partition_bytes - version_suffix_bytes);
+}
+
+}  // namespace
+
+result<std::unique_ptr<data_store>> data_store::open(std::shared_ptr<ordered_store> store, partition_id partition,
+                                                     fatal_handler fatal) {
+  std::unique_ptr<data_store> opened(new data_store(std::move(store), partition, std::move(fatal)));
+  const auto key = opened->prefix();
+  const auto found = opened->store_->get(family::meta, key);
+  if (!found) return found.error();
+  if (*found) {
+    const auto applied = decode_record<applied_state>(key, **found);
+    if (!applied)
+      return error{errc::data_corrupted, "the data of partition " + std::to_string(partition.value) +
+                                             " does not say how far it was applied: " + applied.error().message};
+    opened->applied_ = *applied;
+  }
+  return opened;
+}
+
+std::string data_store::prefix() const {
+  std::string key;
+  append_be32(key, partition_.value);
+  return key;
+}
+
+std::string data_store::window_key(std::uint64_t client) const {
+  auto key = prefix();
+  append_be64(key, client);
+  return key;
+}
+
+std::string data_store::versions_key(std::string_view key) const {
+  auto stored = prefix();
+  stored.append(key).push_back('\0');
+  return stored;
+}
+
+error data_store::damaged(std::string_view key, const std::string& what) const {
+  return {errc::data_corrupted,
+          "partition " + std::to_string(partition_.value) + ", key " + printable(key) + ": " + what};
+}
+
+result<kv::version> data_store::decode_version(std::string_view stored_key, std::string_view record) const {
+  auto version = decode_record<kv::version>(stored_key, record);
+  if (!version) return damaged(user_key(stored_key), version.error().message);
+  return version;
+}
+
+result<std::optional<kv::version>> data_store::latest(std::string_view key) const {
+  const auto start = versions_key(key);
+  const auto cursor = store_->cursor(family::main);
+  cursor->seek(start);
+  if (!cursor->is_valid()) {
+    if (auto damage = cursor->damage()) return damaged(key, damage->message);
+    return std::optional<kv::version>();
+  }
+  if (!cursor->key().starts_with(start)) return std::optional<kv::version>();
+  auto version = decode_version(cursor->key(), cursor->value());
+  if (!version) return version.error();
+  return std::optional(std::move(*version));
+}
+
+result<std::optional<kv::version>> data_store::at_revision(std::string_view key, std::int64_t revision) const {
+  auto stored_key = versions_key(key);
+  append_version(stored_key, revision, false);
+  const auto record = store_->get(family::main, stored_key);
+  if (!record) return damaged(key, record.error().message);
+  if (!*record) return std::optional<kv::version>();
+  auto version = decode_version(stored_key, **record);
+  if (!version) return version.error();
+  return std::optional(std::move(*version));
+}
+
+std::optional<error> data_store::walk_keys(std::string_view prefix_of_keys, std::string_view after, timestamp visible,
+                                           const visitor& visit) const {
+  // 0x01 behind a key comes behind all of its versions, and before or at every greater key.
+  const auto behind = [](std::string_view key) { return std::string(key) + '\x01'; };
+  const auto partition_prefix = prefix();
+  std::string target(prefix_of_keys);
+  if (!after.empty()) target = std::max(target, behind(after));
+
+  const auto cursor = store_->cursor(family::main);
+  cursor->seek(partition_prefix + target);
+  while (cursor->is_valid() && cursor->key().starts_with(partition_prefix)) {
+    const std::string key(user_key(cursor->key()));
+    if (!std::string_view(key).starts_with(prefix_of_keys)) return std::nullopt;
+
+    // The newest of its versions that the view sees.
+    std::optional<kv::version> newest;
+    constexpr int steps_max = 8;
+    int steps = 0;
+    for (; cursor->is_valid() && cursor->key().starts_with(partition_prefix) && user_key(cursor->key()) == key; cursor->next()) {
+      if (!newest) {
+        auto version = decode_version(cursor->key(), cursor->value());
+        if (!version) return version.error();
+        if (version->created <= visible) newest = std::move(*version);
+      } else if (++steps == steps_max) {
+        cursor->seek(partition_prefix + behind(key));  // a long history: to its end at once
+        break;
+      }
+    }
+    if (!newest) continue;
+    const auto step = visit(key, *newest);
+    if (step.what == walk::stop) return std::nullopt;
+    if (step.what == walk::skip_to) {
+      const auto skip_target = partition_prefix + step.target;
+      if (cursor->is_valid() && cursor->key() < skip_target) cursor->seek(skip_target);
+    }
+  }
+  if (auto damage = cursor->damage())
+    return error{errc::data_corrupted, "partition " + std::to_string(partition_.value) + ": " + damage->message};
+  return std::nullopt;
+}
+
+void data_store::apply(const kv::applied_effects& effects) {
+  KAHUNA_CHECK(effects.index == applied_.index + 1, effects.index, applied_.index);
+  const auto batch = store_->make_batch();
+  for (const auto& mutation : *effects.mutations) {
+    auto key = versions_key(mutation.key);
+    append_version(key, mutation.version.revision, mutation.version.is_tombstone);
+    batch->put(family::main, key, encode_record(key, mutation.version));
+  }
+  for (const auto& window : *effects.windows) {
+    const auto key = window_key(window.client);
+    batch->put(family::window, key, encode_record(key, window));
+  }
+  for (const auto client : *effects.forgotten_clients) batch->erase(family::window, window_key(client));
+  const applied_state applied{effects.index, effects.stamp};
+  batch->put(family::meta, prefix(), encode_record(prefix(), applied));
+  if (const auto failure = store_->write(*batch, sync::no)) fatal_(*failure);
+  applied_ = applied;
+}
+
+result<std::vector<kv::client_window>> data_store::load_windows() const {
+  std::vector<kv::client_window> windows;
+  const auto cursor = store_->cursor(family::window);
+  const auto partition_prefix = prefix();
+  for (cursor->seek(partition_prefix); cursor->is_valid() && cursor->key().starts_with(partition_prefix); cursor->next()) {
+    auto window = decode_record<kv::client_window>(cursor->key(), cursor->value());
+    if (!window)
+      return error{errc::data_corrupted, "the request window of partition " + std::to_string(partition_.value) +
+                                             " is damaged: " + window.error().message};
+    windows.push_back(std::move(*window));
+  }
+  if (auto damage = cursor->damage()) return *damage;
+  return windows;
+}
+
+}  // namespace kahuna::persistence

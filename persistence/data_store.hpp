@@ -1,0 +1,65 @@
+// The key/value state of a partition in an ordered store (design §7): kv::partition_store over RocksDB or memory.
+//
+// Not durable by itself: the log is, and is replayed from the applied index found here, which is written in the same
+// batch as the effects that it stands for.
+//
+//   main    partition:be32 key 0x00 ~revision:be64 kind → version     kind: 0 tombstone, 1 value. Newest first, and a
+//                                                                     tombstone before the revision that it deleted.
+//                                                                     A key has no NUL, so no key is another's prefix.
+//   window  partition:be32 client:be64                  → client_window
+//   meta    partition:be32                              → applied_state
+//
+// Owned by its partition's actor; several may share one store on disk, which takes writes from any thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/kv/partition_store.hpp"
+#include "persistence/fatal_handler.hpp"
+#include "persistence/ordered_store.hpp"
+
+namespace kahuna::persistence {
+
+class data_store final : public kv::partition_store {
+ public:
+  // `fatal` is called where a write fails. Error: data_corrupted, where what says how far it was applied is damaged.
+  static result<std::unique_ptr<data_store>> open(std::shared_ptr<ordered_store> store, partition_id partition,
+                                                  fatal_handler fatal);
+
+  result<std::optional<kv::version>> latest(std::string_view key) const override;
+  result<std::optional<kv::version>> at_revision(std::string_view key, std::int64_t revision) const override;
+  std::optional<error> walk_keys(std::string_view prefix, std::string_view after, timestamp visible,
+                                 const visitor& visit) const override;
+  void apply(const kv::applied_effects& effects) override;
+  log_index applied_index() const override { return applied_.index; }
+  timestamp applied_stamp() const override { return applied_.stamp; }
+  result<std::vector<kv::client_window>> load_windows() const override;
+
+ private:
+  struct applied_state {
+    log_index index;
+    timestamp stamp;
+
+    template <class Archive>
+    void serialize(Archive& archive, unsigned) {
+      archive& index& stamp;
+    }
+  };
+
+  data_store(std::shared_ptr<ordered_store> store, partition_id partition, fatal_handler fatal)
+      : store_(std::move(store)), partition_(partition), fatal_(std::move(fatal)) {}
+
+  std::string prefix() const;
+  std::string window_key(std::uint64_t client) const;
+  std::string versions_key(std::string_view key) const;
+  error damaged(std::string_view key, const std::string& what) const;
+  result<kv::version> decode_version(std::string_view stored_key, std::string_view record) const;
+
+  std::shared_ptr<ordered_store> store_;
+  partition_id partition_;
+  fatal_handler fatal_;
+  applied_state applied_;
+};
+
+}  // namespace kahuna::persistence

@@ -1,0 +1,243 @@
+#include "persistence/raft_log_store.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "core/base/check.hpp"
+#include "persistence/record.hpp"
+
+namespace kahuna::persistence {
+
+namespace {
+
+constexpr std::uint32_t node_wide = 0xFFFFFFFF;
+constexpr std::size_t slot_bytes = 12;
+
+std::string key_of(std::uint32_t partition, char kind) {
+  std::string key;
+  append_be32(key, partition);
+  key.push_back(kind);
+  return key;
+}
+
+std::string entry_key(partition_id partition, log_index index) {
+  auto key = key_of(partition.value, 'E');
+  append_be64(key, index.value);
+  return key;
+}
+
+std::string batch_key() { return key_of(node_wide, 'B'); }
+
+std::string peer_key(node_id peer) {
+  auto key = key_of(node_wide, 'P');
+  append_be32(key, peer.value);
+  return key;
+}
+
+error damaged_entry(partition_id partition, log_index index, const std::string& what) {
+  return {errc::data_corrupted, "the Raft log of partition " + std::to_string(partition.value) + " is damaged at entry " +
+                                    std::to_string(index.value) + ": " + what};
+}
+
+std::string slot_of(std::uint64_t number) {
+  std::string slot;
+  append_be64(slot, number);
+  append_be32(slot, crc32c(slot));
+  return slot;
+}
+
+result<std::uint64_t> read_number(const ordered_store& store, const std::string& key) {
+  auto found = store.get(family::main, key);
+  if (!found) return found.error();
+  if (!*found) return std::uint64_t{0};
+  return decode_record<std::uint64_t>(key, **found);
+}
+
+}  // namespace
+
+// --- synced_mark --------------------------------------------------------------------------------------------------
+
+result<std::unique_ptr<synced_mark>> synced_mark::open(const std::string& path, bool may_create) {
+  const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC | (may_create ? O_CREAT : 0), 0644);
+  if (descriptor < 0) {
+    const auto code = errno == ENOENT ? errc::data_corrupted : errc::unavailable;
+    return error{code, path + ": " + std::strerror(errno)};
+  }
+  std::unique_ptr<synced_mark> mark(new synced_mark(descriptor, 0));
+  std::array<char, 2 * slot_bytes> bytes{};
+  const auto count = ::pread(descriptor, bytes.data(), bytes.size(), 0);
+  if (count == 0 && may_create) {
+    mark->set(0);
+    if (::fsync(descriptor) != 0) return error{errc::unavailable, path + ": " + std::strerror(errno)};
+    return mark;
+  }
+  bool is_one_whole = false;
+  for (std::size_t slot = 0; slot < 2; ++slot) {
+    if (count < static_cast<ssize_t>((slot + 1) * slot_bytes)) continue;
+    const auto number = read_be64(bytes.data() + slot * slot_bytes);
+    if (slot_of(number) != std::string_view(bytes.data() + slot * slot_bytes, slot_bytes)) continue;
+    is_one_whole = true;
+    mark->number_ = std::max(mark->number_, number);
+  }
+  if (!is_one_whole) return error{errc::data_corrupted, path + ": neither of its two numbers is whole"};
+  return mark;
+}
+
+synced_mark::~synced_mark() { ::close(descriptor_); }
+
+void synced_mark::set(std::uint64_t number) {
+  const auto slot = slot_of(number);
+  // Where this fails the mark lags, which only makes the next start's check weaker: the log itself is synced.
+  static_cast<void>(::pwrite(descriptor_, slot.data(), slot.size(), static_cast<off_t>((number % 2) * slot_bytes)) + 0);
+  number_ = number;
+}
+
+// --- reading ------------------------------------------------------------------------------------------------------
+
+class raft_log_store::partition_reader final : public raft::log_reader {
+ public:
+  partition_reader(const ordered_store& store, partition_id partition, const fatal_handler& fatal)
+      : store_(store), partition_(partition), fatal_(fatal) {}
+
+  std::vector<raft::log_entry> read(log_index from, log_index to, std::size_t bytes_max) const override {
+    std::vector<raft::log_entry> entries;
+    std::size_t bytes = 0;
+    const auto cursor = store_.cursor(family::main);
+    cursor->seek(entry_key(partition_, from));
+    for (auto index = from; index < to && (entries.empty() || bytes < bytes_max); ++index, cursor->next()) {
+      const auto key = entry_key(partition_, index);
+      if (!cursor->is_valid() || cursor->key() != key) {
+        if (const auto damage = cursor->damage()) fatal_(damaged_entry(partition_, index, damage->message));
+        break;
+      }
+      auto entry = decode_record<raft::log_entry>(key, cursor->value());
+      if (!entry) {
+        fatal_(damaged_entry(partition_, index, entry.error().message));
+        break;
+      }
+      bytes += entry->size_bytes();
+      entries.push_back(std::move(*entry));
+    }
+    return entries;
+  }
+
+  term_id term_at(log_index index) const override {
+    const auto key = entry_key(partition_, index);
+    const auto found = store_.get(family::main, key);
+    if (found && !*found) return {};
+    if (found)
+      if (const auto entry = decode_record<raft::log_entry>(key, **found)) return entry->term;
+    fatal_(damaged_entry(partition_, index, found ? "its record's checksum does not match" : found.error().message));
+    return {};
+  }
+
+ private:
+  const ordered_store& store_;
+  partition_id partition_;
+  const fatal_handler& fatal_;
+};
+
+result<std::unique_ptr<raft_log_store>> raft_log_store::open(std::shared_ptr<ordered_store> store,
+                                                             std::unique_ptr<synced_mark> mark, fatal_handler fatal) {
+  const auto number = read_number(*store, batch_key());
+  if (!number) return number.error();
+  if (mark && *number < mark->number())
+    return error{errc::data_corrupted, "the log ends at batch " + std::to_string(*number) + ", but batch " +
+                                           std::to_string(mark->number()) + " was synced: its end was lost"};
+  return std::unique_ptr<raft_log_store>(new raft_log_store(std::move(store), std::move(mark), *number, std::move(fatal)));
+}
+
+raft_log_store::raft_log_store(std::shared_ptr<ordered_store> store, std::unique_ptr<synced_mark> mark,
+                               std::uint64_t batch_number, fatal_handler fatal)
+    : store_(std::move(store)), mark_(std::move(mark)), batch_number_(batch_number), batch_(store_->make_batch()),
+      fatal_(std::move(fatal)) {}
+
+result<raft::initial_state> raft_log_store::load(partition_id partition, log_index applied_index) const {
+  raft::initial_state found;
+  found.applied_index = applied_index;
+  const auto state_key = key_of(partition.value, 'H');
+  const auto state = store_->get(family::main, state_key);
+  if (!state) return state.error();
+  if (*state) {
+    auto decoded = decode_record<raft::hard_state>(state_key, **state);
+    if (!decoded)
+      return error{errc::data_corrupted, "the hard state of partition " + std::to_string(partition.value) +
+                                             " is damaged: " + decoded.error().message};
+    found.state = *decoded;
+  }
+
+  const auto cursor = store_->cursor(family::main);
+  cursor->seek_back(entry_key(partition, log_index{~std::uint64_t{0}}));
+  const auto first_key = entry_key(partition, log_index{0});
+  if (cursor->is_valid() && cursor->key() > first_key && cursor->key().size() == first_key.size())
+    found.last_index = log_index{read_be64(cursor->key().data() + first_key.size() - 8)};
+  if (const auto damage = cursor->damage()) return *damage;
+  if (found.last_index < applied_index)
+    return damaged_entry(partition, found.last_index, "the data was applied up to entry " + std::to_string(applied_index.value) +
+                                                          ", which the log does not have");
+  if (found.last_index == log_index{}) return found;
+
+  // From the entry that is applied on: whatever may still be applied or sent must be whole and in order.
+  term_id last_term;
+  const auto from = std::max(applied_index, log_index{1});
+  cursor->seek(entry_key(partition, from));
+  for (auto index = from; index <= found.last_index; ++index, cursor->next()) {
+    const auto key = entry_key(partition, index);
+    if (!cursor->is_valid() || cursor->key() != key) return damaged_entry(partition, index, "it is missing");
+    const auto entry = decode_record<raft::log_entry>(key, cursor->value());
+    if (!entry) return damaged_entry(partition, index, entry.error().message);
+    if (entry->index != index || entry->term < last_term || entry->term > found.state.term)
+      return damaged_entry(partition, index, "its term is out of order");
+    last_term = entry->term;
+  }
+  return found;
+}
+
+std::unique_ptr<raft::log_reader> raft_log_store::reader(partition_id partition) const {
+  return std::make_unique<partition_reader>(*store_, partition, fatal_);
+}
+
+// --- writing ------------------------------------------------------------------------------------------------------
+
+void raft_log_store::add(partition_id partition, const raft::log_write& write) {
+  if (write.state) {
+    const auto key = key_of(partition.value, 'H');
+    batch_->put(family::main, key, encode_record(key, *write.state));
+  }
+  if (write.truncate_from)
+    batch_->erase_range(family::main, entry_key(partition, *write.truncate_from), key_of(partition.value, 'F'));
+  for (const auto& entry : write.entries) {
+    const auto key = entry_key(partition, entry.index);
+    batch_->put(family::main, key, encode_record(key, entry));
+  }
+}
+
+std::optional<error> raft_log_store::commit() {
+  const auto batch = std::exchange(batch_, store_->make_batch());
+  batch->put(family::main, batch_key(), encode_record(batch_key(), batch_number_ + 1));
+  if (const auto failure = store_->write(*batch, sync::yes)) return failure;
+  ++batch_number_;
+  if (mark_) mark_->set(batch_number_);
+  return std::nullopt;
+}
+
+std::uint64_t raft_log_store::incarnation_of(node_id peer) const {
+  const auto number = read_number(*store_, peer_key(peer));
+  if (number) return *number;
+  fatal_(number.error());
+  return 0;
+}
+
+std::optional<error> raft_log_store::remember_peer(node_id peer, std::uint64_t incarnation) {
+  const auto key = peer_key(peer);
+  batch_->put(family::main, key, encode_record(key, incarnation));
+  return commit();
+}
+
+}  // namespace kahuna::persistence

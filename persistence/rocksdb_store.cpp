@@ -1,0 +1,167 @@
+#include "persistence/rocksdb_store.hpp"
+
+#include <array>
+#include <utility>
+#include <vector>
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/options.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+
+#include "core/base/check.hpp"
+
+namespace kahuna::persistence {
+
+namespace {
+
+constexpr std::array<const char*, 3> family_names{"default", "window", "meta"};
+
+rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
+
+error error_of(const rocksdb::Status& status, const std::string& path) {
+  const auto code = status.IsCorruption() || status.IsInvalidArgument() ? errc::data_corrupted : errc::unavailable;
+  return {code, path + ": " + status.ToString()};
+}
+
+class rocksdb_batch final : public store_batch {
+ public:
+  explicit rocksdb_batch(const std::vector<rocksdb::ColumnFamilyHandle*>& families) : families_(families) {}
+
+  void put(family f, std::string_view key, std::string_view value) override { batch_.Put(of(f), slice(key), slice(value)); }
+  void erase(family f, std::string_view key) override { batch_.Delete(of(f), slice(key)); }
+  void erase_range(family f, std::string_view from, std::string_view to) override {
+    batch_.DeleteRange(of(f), slice(from), slice(to));
+  }
+
+  rocksdb::WriteBatch& batch() { return batch_; }
+
+ private:
+  rocksdb::ColumnFamilyHandle* of(family f) { return families_.at(static_cast<std::size_t>(f)); }
+
+  const std::vector<rocksdb::ColumnFamilyHandle*>& families_;
+  rocksdb::WriteBatch batch_;
+};
+
+class rocksdb_cursor final : public store_cursor {
+ public:
+  rocksdb_cursor(std::unique_ptr<rocksdb::Iterator> iterator, const std::string& path)
+      : iterator_(std::move(iterator)), path_(path) {}
+
+  void seek(std::string_view key) override { iterator_->Seek(slice(key)); }
+  void seek_back(std::string_view key) override { iterator_->SeekForPrev(slice(key)); }
+  void next() override { iterator_->Next(); }
+  bool is_valid() const override { return iterator_->Valid(); }
+  std::string_view key() const override { return view(iterator_->key()); }
+  std::string_view value() const override { return view(iterator_->value()); }
+  std::optional<error> damage() const override {
+    if (iterator_->status().ok()) return std::nullopt;
+    return error{errc::data_corrupted, path_ + ": " + iterator_->status().ToString()};
+  }
+
+ private:
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+  const std::string& path_;
+};
+
+class rocksdb_store final : public ordered_store {
+ public:
+  rocksdb_store(std::unique_ptr<rocksdb::DB> db, std::vector<rocksdb::ColumnFamilyHandle*> families, rocksdb_settings settings)
+      : db_(std::move(db)), families_(std::move(families)), settings_(std::move(settings)) {}
+
+  ~rocksdb_store() override {
+    for (auto* handle : families_) db_->DestroyColumnFamilyHandle(handle);
+    db_->Close();
+  }
+
+  std::unique_ptr<store_batch> make_batch() override { return std::make_unique<rocksdb_batch>(families_); }
+
+  std::optional<error> write(store_batch& batch, sync s) override {
+    KAHUNA_CHECK(s == sync::no || settings_.kept == journal::own, settings_.path);
+    rocksdb::WriteOptions options;
+    options.sync = s == sync::yes;
+    options.disableWAL = settings_.kept == journal::none;
+    const auto status = db_->Write(options, &static_cast<rocksdb_batch&>(batch).batch());
+    if (status.ok()) return std::nullopt;
+    return error_of(status, settings_.path);
+  }
+
+  result<std::optional<std::string>> get(family f, std::string_view key) const override {
+    std::string value;
+    const auto status = db_->Get(rocksdb::ReadOptions(), families_.at(static_cast<std::size_t>(f)), slice(key), &value);
+    if (status.IsNotFound()) return std::optional<std::string>();
+    if (!status.ok()) return error{errc::data_corrupted, settings_.path + ": " + status.ToString()};
+    return std::optional(std::move(value));
+  }
+
+  std::unique_ptr<store_cursor> cursor(family f) const override {
+    return std::make_unique<rocksdb_cursor>(
+        std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(rocksdb::ReadOptions(), families_.at(static_cast<std::size_t>(f)))),
+        settings_.path);
+  }
+
+  std::optional<error> flush() override {
+    const auto status = db_->Flush(rocksdb::FlushOptions(), families_);
+    if (status.ok()) return std::nullopt;
+    return error_of(status, settings_.path);
+  }
+
+ private:
+  std::unique_ptr<rocksdb::DB> db_;
+  std::vector<rocksdb::ColumnFamilyHandle*> families_;
+  rocksdb_settings settings_;
+};
+
+rocksdb::DBOptions database_options(const rocksdb_settings& settings) {
+  rocksdb::DBOptions options;
+  options.create_if_missing = settings.may_create;
+  options.create_missing_column_families = settings.may_create;
+  options.paranoid_checks = true;
+  // RocksDB's default (point in time) drops everything behind a damaged record, which here would be forgotten votes.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  // One flush for all families, so that the applied index never runs ahead of the effects that it stands for.
+  options.atomic_flush = settings.kept == journal::none;
+  options.avoid_flush_during_shutdown = true;
+  options.max_background_jobs = 2;
+  options.keep_log_file_num = 2;
+  options.max_log_file_size = 1 << 20;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  return options;
+}
+
+rocksdb::ColumnFamilyOptions family_options(const rocksdb_settings& settings) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rocksdb::NewLRUCache(settings.block_cache_bytes);
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  rocksdb::ColumnFamilyOptions options;
+  options.write_buffer_size = settings.write_buffer_bytes;
+  options.max_write_buffer_number = 3;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return options;
+}
+
+}  // namespace
+
+result<std::unique_ptr<ordered_store>> open_rocksdb(const rocksdb_settings& settings) {
+  const auto family_count = settings.kept == journal::own ? 1 : family_names.size();
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  for (std::size_t i = 0; i < family_count; ++i) descriptors.emplace_back(family_names[i], family_options(settings));
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  const auto status = rocksdb::DB::Open(database_options(settings), settings.path, descriptors, &handles, &db);
+  // Also an I/O error is damage where files are missing that the store's own records name.
+  if (!status.ok()) {
+    if (status.IsIOError() && status.ToString().find("No such file") != std::string::npos)
+      return error{errc::data_corrupted, settings.path + ": " + status.ToString()};
+    return error_of(status, settings.path);
+  }
+  return std::unique_ptr<ordered_store>(
+      std::make_unique<rocksdb_store>(std::unique_ptr<rocksdb::DB>(db), std::move(handles), settings));
+}
+
+}  // namespace kahuna::persistence
