@@ -1,0 +1,131 @@
+#include "actors/cluster_actor.hpp"
+
+#include <memory>
+#include <utility>
+
+#include "actors/fatal.hpp"
+
+namespace kahuna::actors {
+
+namespace {
+
+using self_pointer = cluster_handle::stateful_pointer<cluster_state>;
+
+constexpr std::chrono::milliseconds leaders_repeat_interval{1000};
+constexpr std::chrono::milliseconds status_timeout{1000};
+
+// Tells the gateway what changed, and the other nodes what this one leads: a node that hosts no replica of a partition
+// has no other way to know.
+void tell(self_pointer self, std::vector<messages::partition_leader> changed) {
+  const auto& state = self->state;
+  if (changed.empty()) return;
+  leaders_changed led_here;
+  for (const auto& entry : changed)
+    if (entry.leader == state.settings.self) led_here.partitions.push_back(entry);
+  if (!led_here.partitions.empty())
+    for (const auto& [peer, link] : state.wiring.links) self->send(link, led_here);
+  self->send(state.wiring.gateway, leaders_changed{std::move(changed)});
+}
+
+// A replica of this node knows: its word is taken unless a newer term was heard of.
+std::vector<messages::partition_leader> take_own(cluster_state& state, const leaders_changed& news) {
+  std::vector<messages::partition_leader> changed;
+  for (const auto& entry : news.partitions) {
+    auto& known = state.leaders.at(entry.partition.value);
+    if (entry.term < known.term || entry == known) continue;
+    known = entry;
+    changed.push_back(entry);
+  }
+  return changed;
+}
+
+// Another node says that it leads: taken where the term is newer, or nobody was known.
+std::vector<messages::partition_leader> take_heard(cluster_state& state, const leaders_heard& news) {
+  std::vector<messages::partition_leader> changed;
+  for (const auto& entry : news.partitions) {
+    if (entry.partition.value >= state.leaders.size()) continue;
+    auto& known = state.leaders[entry.partition.value];
+    const bool is_news = entry.term > known.term || (entry.term == known.term && known.leader == no_node);
+    if (!is_news || entry == known) continue;
+    known = entry;
+    changed.push_back(entry);
+  }
+  return changed;
+}
+
+void on_tick(self_pointer self) {
+  auto& state = self->state;
+  self->delayed_send(self, state.settings.tick_interval, node_tick{});
+  for (const auto& peer : state.wiring.raft_peers) self->send(peer, node_tick{});
+  for (const auto& [peer, link] : state.wiring.links) self->send(link, node_tick{});
+  self->send(state.wiring.gateway, node_tick{});
+
+  // Lost or refused news is repeated now and then; it is small.
+  if (++state.ticks % static_cast<std::uint64_t>(leaders_repeat_interval / state.settings.tick_interval) != 0) return;
+  leaders_changed led_here;
+  for (const auto& entry : state.leaders)
+    if (entry.leader == state.settings.self) led_here.partitions.push_back(entry);
+  if (!led_here.partitions.empty())
+    for (const auto& [peer, link] : state.wiring.links) self->send(link, led_here);
+}
+
+// Collects the replicas' answers; whoever does not answer in time is left out.
+struct status_round {
+  node_status status;
+  std::size_t outstanding = 0;
+  caf::typed_response_promise<node_status> promise;
+
+  void one_less() {
+    if (--outstanding == 0) promise.deliver(std::move(status));
+  }
+};
+
+caf::result<node_status> collect_status(self_pointer self) {
+  auto& state = self->state;
+  auto round = std::make_shared<status_round>();
+  round->status.alive.push_back(state.settings.self);
+  round->status.alive.insert(round->status.alive.end(), state.connected.begin(), state.connected.end());
+  round->status.leaders = state.leaders;
+  round->outstanding = state.wiring.raft_peers.size() + 1;
+  round->promise = self->make_response_promise<node_status>();
+  for (const auto& peer : state.wiring.raft_peers)
+    self->request(peer, status_timeout, get_status{})
+        .then(
+            [round](replica_status& replica) {
+              round->status.replicas.push_back(std::move(replica));
+              round->one_less();
+            },
+            [round](caf::error&) { round->one_less(); });
+  auto promise = round->promise;
+  round->one_less();
+  return promise;
+}
+
+}  // namespace
+
+cluster_handle::behavior_type cluster_actor(self_pointer self, cluster_settings settings) {
+  die_on_exceptions(self);
+  auto& state = self->state;
+  for (std::uint32_t i = 0; i < settings.map.partitions; ++i) state.leaders.push_back({partition_id{i}, {}, no_node});
+  state.settings = std::move(settings);
+  return {
+      [=](const cluster_wiring& wiring) {
+        self->state.wiring = wiring;
+        on_tick(self);
+      },
+      [=](const leaders_changed& news) { tell(self, take_own(self->state, news)); },
+      [=](const leaders_heard& news) {
+        if (auto changed = take_heard(self->state, news); !changed.empty())
+          self->send(self->state.wiring.gateway, leaders_changed{std::move(changed)});
+      },
+      [=](const peer_seen& seen) {
+        auto& connected = self->state.connected;
+        seen.is_connected ? static_cast<void>(connected.insert(seen.peer)) : static_cast<void>(connected.erase(seen.peer));
+      },
+      [=](const get_status&) { return collect_status(self); },
+      [=](const node_tick&) { on_tick(self); },
+      [=](const stop&) { self->quit(); },
+  };
+}
+
+}  // namespace kahuna::actors

@@ -1,0 +1,35 @@
+// The node's view of the cluster: who is reached, who leads what; and the node's one timer.
+//
+// Fed by the raft_peers of this node and by what other nodes tell of the partitions that they lead. It decides nothing:
+// leaders are Raft's, and what is kept here are hints for routing.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "actors/interfaces.hpp"
+#include "core/routing/partition_map.hpp"
+
+namespace kahuna::actors {
+
+struct cluster_settings {
+  node_id self;
+  routing::partition_map map;
+  std::chrono::milliseconds tick_interval{25};
+};
+
+struct cluster_state {
+  static inline const char* name = "cluster";
+
+  cluster_settings settings;
+  cluster_wiring wiring;
+  std::vector<messages::partition_leader> leaders;  // by partition
+  std::set<node_id> connected;
+  std::uint64_t ticks = 0;
+};
+
+cluster_handle::behavior_type cluster_actor(cluster_handle::stateful_pointer<cluster_state> self, cluster_settings settings);
+
+}  // namespace kahuna::actors

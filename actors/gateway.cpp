@@ -1,0 +1,460 @@
+#include "actors/gateway.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "actors/fatal.hpp"
+#include "actors/raft_peer_actor.hpp"
+#include "core/kv/operation_routing.hpp"
+#include "messages/connection/handshake.hpp"
+
+namespace kahuna::actors {
+
+namespace {
+
+using self_pointer = caf::stateful_actor<gateway_state, caf::io::broker>*;
+using phase = gateway_session::phase;
+
+void want_drain(self_pointer self) {
+  auto& state = self->state;
+  if (state.is_drain_sent) return;
+  state.is_drain_sent = true;
+  self->send(self, drain{});
+}
+
+gateway_session* find_session(gateway_state& state, std::uint64_t number) {
+  const auto found = state.by_number.find(number);
+  return found == state.by_number.end() ? nullptr : found->second;
+}
+
+template <class Body>
+void send_frame(self_pointer self, gateway_session& session, messages::frame_kind kind, const Body& body) {
+  auto& out = self->wr_buf(session.handle);
+  const auto before = out.size();
+  messages::append_frame(out, kind, body);
+  session.unread_bytes += out.size() - before;
+  self->flush(session.handle);
+}
+
+// Forgets the session; what it asked goes on, and its answers find nobody.
+void forget(self_pointer self, gateway_session& session) {
+  auto& state = self->state;
+  if (session.in == phase::handshake || session.in == phase::checking_peer) --state.handshakes;
+  const auto handle = session.handle;
+  state.by_number.erase(session.number);
+  state.sessions.erase(handle);
+}
+
+// `reason` is one of a few; `detail` says more. The session is gone afterwards.
+void close_for(self_pointer self, gateway_session& session, std::string_view reason, const std::string& detail) {
+  auto& state = self->state;
+  state.log->write(severity::warn, "connection closed", reason, self->remote_addr(session.handle) + ' ' + detail, now_of(*self));
+  const auto handle = session.handle;
+  forget(self, session);
+  self->close(handle);
+}
+
+void refuse_hello(self_pointer self, gateway_session& session, const messages::refusal& refusal) {
+  send_frame(self, session, messages::frame_kind::refusal, refusal);
+  close_for(self, session, "refused hello", refusal.reason.message);
+}
+
+// --- answering ----------------------------------------------------------------------------------------------------
+
+void answer_client(self_pointer self, std::uint64_t session_number, std::uint64_t sequence, kv::operation_response response) {
+  auto& state = self->state;
+  auto* session = find_session(state, session_number);
+  if (session == nullptr) return;
+  if (session->replies.replies.empty()) state.sessions_with_replies.push_back(session_number);
+  session->replies.replies.push_back({sequence, std::move(response)});
+  want_drain(self);
+}
+
+// Ends the request behind the token, where it has not ended yet.
+void answer(self_pointer self, std::uint64_t token, kv::operation_response response) {
+  auto& state = self->state;
+  const auto found = state.requests.find(token);
+  if (found == state.requests.end()) return;  // its deadline has passed, or this answer came before
+  const auto request = found->second;
+  state.requests.erase(found);
+  if (request.session == 0) {
+    state.to_return[request.from].push_back({request.sequence, std::move(response)});
+    want_drain(self);
+    return;
+  }
+  if (auto* session = find_session(state, request.session)) --session->requests;
+  answer_client(self, request.session, request.sequence, std::move(response));
+}
+
+error deadline_error() { return {errc::timeout, "the deadline passed while the request was under way"}; }
+
+// --- routing ------------------------------------------------------------------------------------------------------
+
+struct arrived_request {
+  gateway_request origin;
+  std::uint64_t client = 0;
+  std::uint64_t floor = 0;
+  messages::client_request request;
+  bool may_forward = true;
+};
+
+void route(self_pointer self, arrived_request arrived) {
+  auto& state = self->state;
+  const auto& map = state.settings.map;
+  auto& request = arrived.request;
+  const auto token = state.next_token++;
+  arrived.origin.is_write = kv::is_write(request.op);
+  auto& entry = state.requests.emplace(token, arrived.origin).first->second;
+  const auto budget_ms = std::min(request.budget_ms, state.settings.budget_ms_max);
+  state.deadlines->add(token, now_of(*self) + std::chrono::milliseconds(budget_ms));
+
+  const auto partition = kv::partition_of(map, request.op);
+  if (!partition) return answer(self, token, error{errc::invalid_argument, "there is no such partition"});
+  const auto leader = state.leaders[partition->value].leader;
+  // A replica of this node is asked also when its leadership is only suspected: it knows best.
+  if (leader == state.settings.self && state.wiring.partitions.contains(*partition)) {
+    state.to_partitions[*partition].push_back({token, arrived.client, request.sequence, arrived.floor, request.issued_at,
+                                               std::move(request.op), false});
+    return want_drain(self);
+  }
+  if (!arrived.may_forward || leader == no_node || !state.wiring.links.contains(leader))
+    return answer(self, token, error{errc::not_leader, leader == no_node ? "partition " + std::to_string(partition->value) + " has no leader now"
+                                                                         : "this node does not lead partition " +
+                                                                               std::to_string(partition->value)});
+  entry.forwarded_to = leader;
+  request.budget_ms = budget_ms;
+  state.to_forward[leader].push_back({token, arrived.client, arrived.floor, std::move(request)});
+  want_drain(self);
+}
+
+// --- frames -------------------------------------------------------------------------------------------------------
+
+// Each handler returns why the connection must be closed, or nothing.
+using complaint = std::optional<std::string>;
+
+template <class Body, class Take>
+complaint take_body(std::string_view body, Take take) {
+  auto decoded = messages::decode<Body>(body);
+  if (!decoded) return decoded.error().message;
+  return take(*decoded);
+}
+
+void observe(self_pointer self, timestamp stamp) {
+  auto& state = self->state;
+  if (!state.settings.clock->observe_remote(stamp))
+    state.log->write(severity::warn, "clock refused", "a received stamp is too far ahead",
+                     std::to_string(unix_ms(stamp)) + " ms", now_of(*self));
+}
+
+messages::leaders known_leaders(const gateway_state& state) { return {state.leaders}; }
+
+void accept(self_pointer self, gateway_session& session, std::uint16_t version) {
+  auto& state = self->state;
+  const auto& settings = state.settings;
+  --state.handshakes;
+  session.in = session.hello.role == messages::connection_role::client ? phase::client : phase::node;
+  const auto bound = messages::frame_bytes_max(settings.value_bytes_max);
+  session.reader.set_bound(bound);
+  send_frame(self, session, messages::frame_kind::welcome,
+             messages::welcome{version, settings.self, settings.incarnation, settings.clock->now(), settings.map,
+                               settings.value_bytes_max, bound});
+  if (session.in == phase::client) send_frame(self, session, messages::frame_kind::leaders, known_leaders(state));
+}
+
+complaint take_hello(self_pointer self, gateway_session& session, const messages::hello& hello) {
+  auto& state = self->state;
+  const auto& settings = state.settings;
+  session.hello = hello;
+  if (!state.is_wired) {
+    refuse_hello(self, session, {{errc::unavailable, "this node is starting; retry"}, false});
+    return std::nullopt;
+  }
+  const auto verdict = messages::check_hello(hello, {settings.map, settings.self});
+  if (const auto* refusal = std::get_if<messages::refusal>(&verdict)) {
+    refuse_hello(self, session, *refusal);
+    return std::nullopt;
+  }
+  const auto version = std::get<std::uint16_t>(verdict);
+  if (hello.role == messages::connection_role::client) {
+    accept(self, session, version);
+    return std::nullopt;
+  }
+  session.in = phase::checking_peer;
+  self->send(state.wiring.log_writer, check_peer{session.number, hello.node, hello.incarnation, hello.is_probe});
+  return std::nullopt;
+}
+
+complaint take_client_requests(self_pointer self, gateway_session& session, messages::client_requests& body) {
+  auto& state = self->state;
+  observe(self, body.observed);
+  const auto number = session.number;
+  for (auto& request : body.requests) {
+    if (state.is_stopping) {
+      answer_client(self, number, request.sequence, error{errc::unavailable, "this node is stopping; ask another"});
+    } else if (session.requests >= state.settings.session_requests_max || state.requests.size() >= state.settings.requests_max ||
+               session.unread_bytes > state.settings.session_unread_bytes_max) {
+      answer_client(self, number, request.sequence,
+                    error{errc::overloaded, "this node has too much under way; retry after 50 ms"});
+    } else {
+      ++session.requests;
+      const auto sequence = request.sequence;
+      route(self, {{number, sequence, no_node, no_node, false}, session.hello.client_id, body.floor, std::move(request), true});
+    }
+  }
+  return std::nullopt;
+}
+
+complaint take_peer_messages(self_pointer self, gateway_session& session, messages::peer_messages& body) {
+  auto& state = self->state;
+  observe(self, body.now);
+  for (auto& envelope : body.envelopes)
+    if (state.wiring.raft_peers.contains(envelope.partition))
+      state.to_raft_peers[envelope.partition].push_back({session.hello.node, std::move(envelope.body)});
+  want_drain(self);
+  return std::nullopt;
+}
+
+complaint take_forwarded_requests(self_pointer self, gateway_session& session, messages::forwarded_requests& body) {
+  auto& state = self->state;
+  observe(self, body.observed);
+  for (auto& forwarded : body.requests) {
+    if (state.is_stopping || state.requests.size() >= state.settings.requests_max) {
+      const auto code = state.is_stopping ? errc::unavailable : errc::overloaded;
+      state.to_return[session.hello.node].push_back({forwarded.token, error{code, "the leader's node takes nothing more now; retry"}});
+      want_drain(self);
+      continue;
+    }
+    route(self, {{0, forwarded.token, session.hello.node, no_node, false}, forwarded.client, forwarded.floor,
+                 std::move(forwarded.request), false});
+  }
+  return std::nullopt;
+}
+
+complaint take_frame(self_pointer self, gateway_session& session, messages::frame_kind kind, std::string_view body) {
+  auto& state = self->state;
+  using messages::frame_kind;
+  if (session.in == phase::handshake) {
+    if (kind != frame_kind::hello) return "a frame before its hello";
+    return take_body<messages::hello>(body, [&](const messages::hello& h) { return take_hello(self, session, h); });
+  }
+  if (session.in == phase::checking_peer) return "a frame before its welcome";
+  if (kind == frame_kind::ping)
+    return take_body<messages::ping>(body, [&](const messages::ping& p) -> complaint {
+      send_frame(self, session, frame_kind::pong, messages::pong{p.token, state.settings.clock->now()});
+      return std::nullopt;
+    });
+  if (session.in == phase::client && kind == frame_kind::client_requests)
+    return take_body<messages::client_requests>(
+        body, [&](messages::client_requests& b) { return take_client_requests(self, session, b); });
+  if (session.in == phase::node) {
+    switch (kind) {
+      case frame_kind::peer_messages:
+        return take_body<messages::peer_messages>(body, [&](auto& b) { return take_peer_messages(self, session, b); });
+      case frame_kind::forwarded_requests:
+        return take_body<messages::forwarded_requests>(body, [&](auto& b) { return take_forwarded_requests(self, session, b); });
+      case frame_kind::forwarded_replies:
+        return take_body<messages::forwarded_replies>(body, [&](messages::forwarded_replies& b) -> complaint {
+          observe(self, b.now);
+          for (auto& reply : b.replies) answer(self, reply.token, std::move(reply.response));
+          return std::nullopt;
+        });
+      case frame_kind::leaders:
+        return take_body<messages::leaders>(body, [&](messages::leaders& b) -> complaint {
+          // A node may only speak for itself.
+          std::erase_if(b.partitions, [&](const auto& entry) { return entry.leader != session.hello.node; });
+          self->send(state.cluster, leaders_heard{std::move(b.partitions)});
+          return std::nullopt;
+        });
+      default: break;
+    }
+  }
+  return "a frame of kind " + std::to_string(static_cast<int>(kind)) + ", which this connection may not send";
+}
+
+void take_data(self_pointer self, const caf::io::new_data_msg& message) {
+  auto& state = self->state;
+  const auto found = state.sessions.find(message.handle);
+  if (found == state.sessions.end()) return;
+  auto* session = found->second.get();
+  const auto number = session->number;
+  const auto now = now_of(*self);
+  session->heard_at = now;
+  session->reader.feed(message.buf.data(), message.buf.size());
+  for (;;) {
+    const auto frame = session->reader.next();
+    if (!frame) break;
+    const auto wrong = take_frame(self, *session, frame->kind, frame->body);
+    // The handler may have closed the connection.
+    session = find_session(state, number);
+    if (session == nullptr) return;
+    if (wrong) return close_for(self, *session, "malformed input", *wrong);
+  }
+  if (const auto& wrong = session->reader.failure()) return close_for(self, *session, "malformed input", wrong->message);
+  if (!session->reader.has_partial_frame())
+    session->frame_began_at = instant{};
+  else if (session->frame_began_at == instant{})
+    session->frame_began_at = now;
+}
+
+// --- connections --------------------------------------------------------------------------------------------------
+
+void open_session(self_pointer self, caf::io::connection_handle handle) {
+  auto& state = self->state;
+  if (state.is_stopping || state.sessions.size() >= state.settings.sessions_max ||
+      state.handshakes >= state.settings.handshakes_max) {
+    state.log->write(severity::warn, "connection closed", "too many connections", self->remote_addr(handle), now_of(*self));
+    self->close(handle);
+    return;
+  }
+  auto session = std::make_unique<gateway_session>(state.next_session++, handle, now_of(*self));
+  state.by_number.emplace(session->number, session.get());
+  state.sessions.emplace(handle, std::move(session));
+  ++state.handshakes;
+  self->ack_writes(handle, true);
+  self->configure_read(handle, caf::io::receive_policy::at_most(64 * 1024));
+}
+
+void close_the_overdue(self_pointer self, instant now) {
+  auto& state = self->state;
+  const auto& settings = state.settings;
+  std::vector<std::pair<std::uint64_t, std::string_view>> overdue;
+  for (const auto& [handle, session] : state.sessions) {
+    const bool is_handshake = session->in == phase::handshake || session->in == phase::checking_peer;
+    if (is_handshake && now > session->opened_at + settings.handshake_timeout)
+      overdue.emplace_back(session->number, "no hello in time");
+    else if (session->frame_began_at != instant{} && now > session->frame_began_at + settings.frame_timeout)
+      overdue.emplace_back(session->number, "a frame took too long");
+    else if (now > session->heard_at + settings.silence_timeout)
+      overdue.emplace_back(session->number, "silence");
+    else if (session->unread_bytes > 2 * settings.session_unread_bytes_max)
+      overdue.emplace_back(session->number, "answers are not read");
+  }
+  for (const auto& [number, reason] : overdue)
+    if (auto* session = find_session(state, number)) close_for(self, *session, reason, "");
+}
+
+// --- the node's side ----------------------------------------------------------------------------------------------
+
+void on_drain(self_pointer self) {
+  auto& state = self->state;
+  state.is_drain_sent = false;
+  for (auto& [partition, requests] : std::exchange(state.to_partitions, {}))
+    self->send(state.wiring.partitions.at(partition), client_operations{std::move(requests)});
+  for (auto& [partition, input] : std::exchange(state.to_raft_peers, {}))
+    self->send(state.wiring.raft_peers.at(partition), peer_input{std::move(input)});
+  for (auto& [peer, requests] : std::exchange(state.to_forward, {}))
+    self->send(state.wiring.links.at(peer), forward_requests{std::move(requests)});
+  for (auto& [peer, replies] : std::exchange(state.to_return, {}))
+    if (const auto link = state.wiring.links.find(peer); link != state.wiring.links.end())
+      self->send(link->second, forward_replies{std::move(replies)});
+  for (const auto number : std::exchange(state.sessions_with_replies, {})) {
+    auto* session = find_session(state, number);
+    if (session == nullptr) continue;
+    auto replies = std::exchange(session->replies, {});
+    replies.now = state.settings.clock->now();
+    send_frame(self, *session, messages::frame_kind::client_replies, replies);
+  }
+}
+
+void take_leaders(self_pointer self, const leaders_changed& news) {
+  auto& state = self->state;
+  for (const auto& entry : news.partitions) state.leaders.at(entry.partition.value) = entry;
+  const messages::leaders body{news.partitions};
+  for (const auto& [handle, session] : state.sessions)
+    if (session->in == phase::client) send_frame(self, *session, messages::frame_kind::leaders, body);
+}
+
+void take_peer_checked(self_pointer self, const peer_checked& checked) {
+  auto* session = find_session(self->state, checked.token);
+  if (session == nullptr || session->in != phase::checking_peer) return;
+  if (checked.is_known_otherwise) {
+    const auto* member = routing::find_member(self->state.settings.map, session->hello.node);
+    return refuse_hello(self, *session,
+                        {{errc::permission_denied,
+                          "node " + (member != nullptr ? member->name : std::string("?")) +
+                              " is known here with other data: its data directory was lost or replaced; start it with its own "
+                              "directory, or with --rejoin"},
+                         true});
+  }
+  accept(self, *session, std::min(session->hello.version_max, messages::protocol_version_max));
+}
+
+// What was forwarded to a node that can't be reached will not be answered: say so now, so that the client tries elsewhere.
+void take_link_broken(self_pointer self, const link_broken& broken) {
+  auto& state = self->state;
+  std::vector<std::pair<std::uint64_t, bool>> affected;
+  for (const auto& [token, request] : state.requests)
+    if (request.forwarded_to == broken.peer) affected.emplace_back(token, request.is_write);
+  for (const auto& [token, is_write] : affected)
+    answer(self, token,
+           error{is_write ? errc::leadership_lost : errc::not_leader, "the connection to the leader's node broke; retry"});
+}
+
+void on_tick(self_pointer self) {
+  auto& state = self->state;
+  const auto now = now_of(*self);
+  state.deadlines->advance(now, [&](std::uint64_t token) { answer(self, token, deadline_error()); });
+  close_the_overdue(self, now);
+}
+
+void on_stop(self_pointer self) {
+  auto& state = self->state;
+  state.is_stopping = true;
+  std::vector<std::uint64_t> tokens;
+  for (const auto& [token, request] : state.requests) tokens.push_back(token);
+  // The writes among them may still come to be applied.
+  for (const auto token : tokens) {
+    const auto code = state.requests.at(token).is_write ? errc::leadership_lost : errc::unavailable;
+    answer(self, token, error{code, "the node is stopping; ask another"});
+  }
+  on_drain(self);
+  self->quit();  // the broker flushes what it was given and closes
+}
+
+}  // namespace
+
+caf::behavior gateway_actor(self_pointer self, gateway_settings settings, cluster_handle cluster,
+                            std::function<void(bool)> listening) {
+  die_on_exceptions(self);
+  auto& state = self->state;
+  for (std::uint32_t i = 0; i < settings.map.partitions; ++i) state.leaders.push_back({partition_id{i}, {}, no_node});
+  state.deadlines = std::make_unique<deadline_wheel>(now_of(*self));
+  state.log = std::make_unique<rate_limited_log>(*settings.events);
+  state.settings = std::move(settings);
+  state.cluster = std::move(cluster);
+  // SO_REUSEADDR: a restarted node takes its port back at once.
+  const auto doorman = self->add_tcp_doorman(state.settings.port, state.settings.host.c_str(), true);
+  listening(static_cast<bool>(doorman));
+  if (!doorman) return {};
+
+  return {
+      [=](const caf::io::new_connection_msg& message) { open_session(self, message.handle); },
+      [=](const caf::io::new_data_msg& message) { take_data(self, message); },
+      [=](const caf::io::connection_closed_msg& message) {
+        if (const auto found = self->state.sessions.find(message.handle); found != self->state.sessions.end())
+          forget(self, *found->second);
+      },
+      [=](const caf::io::data_transferred_msg& message) {
+        const auto found = self->state.sessions.find(message.handle);
+        if (found == self->state.sessions.end()) return;
+        auto& unread = found->second->unread_bytes;
+        unread -= std::min<std::size_t>(unread, message.written);
+      },
+      [=](const caf::io::acceptor_closed_msg&) { die(fatal_status::failed, "the listening socket was closed"); },
+      [=](const gateway_wiring& wiring) {
+        self->state.wiring = wiring;
+        self->state.is_wired = true;
+      },
+      [=](partition_replies& replies) {
+        for (auto& reply : replies.replies) answer(self, reply.origin, std::move(reply.response));
+      },
+      [=](const leaders_changed& news) { take_leaders(self, news); },
+      [=](const peer_checked& checked) { take_peer_checked(self, checked); },
+      [=](const link_broken& broken) { take_link_broken(self, broken); },
+      [=](const node_tick&) { on_tick(self); },
+      [=](const drain&) { on_drain(self); },
+      [=](const stop&) { on_stop(self); },
+  };
+}
+
+}  // namespace kahuna::actors

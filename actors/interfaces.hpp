@@ -1,0 +1,240 @@
+// The conversations inside a node: every message that its actors exchange, and every typed handle, a sentence for each.
+//
+// These messages never leave the process, so they carry no serialization; what travels between processes is in
+// messages/protocol.hpp. All are one-way: nobody in a node waits for an answer of another, they are told.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <caf/all.hpp>
+
+#include "core/kv/partition_input.hpp"
+#include "core/raft/raft_input.hpp"
+#include "messages/protocol.hpp"
+
+namespace kahuna::actors {
+
+// --- messages -----------------------------------------------------------------------------------------------------
+
+// Time has passed: the node's one periodic timer, sent by `cluster` to all who keep deadlines.
+struct node_tick {};
+
+// An actor's note to itself: handle what the messages before this one have collected. So everything that is waiting in
+// the mailbox travels on together (design §5), and nothing waits for a timer.
+struct drain {};
+
+// gateway → partition: operations of clients, each with the gateway's token as its origin.
+struct client_operations {
+  std::vector<kv::partition_request> requests;
+};
+
+// partition → gateway: their answers.
+struct partition_replies {
+  std::vector<kv::partition_reply> replies;
+};
+
+// partition → raft_peer: what the partition core wants of Raft.
+struct partition_outputs {
+  term_id proposal_term;
+  std::vector<shared_bytes> proposals;
+  std::vector<raft::read> reads;
+  std::optional<log_index> applied;
+};
+
+// raft_peer → partition: what Raft came to, to be taken in the order of the fields.
+struct raft_events {
+  std::optional<raft::role_change> role;
+  std::optional<raft::lease_grant> lease;
+  std::vector<raft::log_entry> committed;
+  std::vector<raft::read_answer> reads;
+};
+
+// raft_peer → log_writer.
+struct append_to_log {
+  partition_id partition;
+  raft::log_write write;
+};
+
+// log_writer → raft_peer: this write of yours, and all before it, are on disk.
+struct log_persisted {
+  std::uint64_t write_number = 0;
+};
+
+// gateway → raft_peer: messages from replicas on other nodes.
+struct peer_input {
+  std::vector<raft::peer_message> messages;
+};
+
+// raft_peer → link: messages to the replica at the other end.
+struct peer_output {
+  partition_id partition;
+  std::vector<raft::message_body> bodies;
+};
+
+// gateway → link: clients' requests for partitions that the other node leads; and answers to those that it sent us.
+struct forward_requests {
+  std::vector<messages::forwarded_request> requests;
+};
+struct forward_replies {
+  std::vector<messages::forwarded_reply> replies;
+};
+
+// link → gateway: what was given to the link and is not known to have arrived will not be answered over it.
+struct link_broken {
+  node_id peer;
+};
+
+// raft_peer → cluster: the leader that this replica knows has changed.
+// cluster → gateway, cluster → link: leaders that have changed.
+struct leaders_changed {
+  std::vector<messages::partition_leader> partitions;
+};
+
+// gateway → cluster: leaders that another node told of.
+struct leaders_heard {
+  std::vector<messages::partition_leader> partitions;
+};
+
+// gateway → log_writer: a node has said hello under this incarnation; is it the one that we know? Where none is known it
+// is remembered, durably, before the answer. A probe is not remembered.
+struct check_peer {
+  std::uint64_t token = 0;
+  node_id peer;
+  std::uint64_t incarnation = 0;
+  bool is_probe = false;
+};
+
+// log_writer → gateway.
+struct peer_checked {
+  std::uint64_t token = 0;
+  bool is_known_otherwise = false;  // the node is known under another incarnation: its data was lost
+};
+
+// link → cluster, gateway → cluster: signs of life of another node, and their end.
+struct peer_seen {
+  node_id peer;
+  bool is_connected = false;
+};
+
+// Asks an actor where it stands.
+struct get_status {};
+
+// raft_peer's answer.
+struct replica_status {
+  partition_id partition;
+  raft::role_kind role = raft::role_kind::follower;
+  term_id term;
+  node_id leader;
+  log_index commit_index;
+  log_index applied_index;
+  std::string description;
+};
+
+// cluster's answer, for the http port.
+struct node_status {
+  std::vector<node_id> alive;  // this node and those that a link reaches
+  std::vector<messages::partition_leader> leaders;
+  std::vector<replica_status> replicas;  // of the partitions hosted here
+};
+
+// main → gateway: accept nothing more, answer `unavailable` to what is waiting, close; then the actor ends.
+// main → log_writer: write what is waiting; then the actor ends.
+struct stop {};
+
+// --- handles ------------------------------------------------------------------------------------------------------
+
+// The composition root's last words to the actors that were spawned before those whom they talk to.
+struct cluster_wiring;
+struct gateway_wiring;
+
+// The gateway is a broker, which has no type of its own: this is what it takes from the actors of its node.
+using gateway_handle = caf::typed_actor<
+    caf::reacts_to<gateway_wiring>,     // once; before it no request is taken
+    caf::reacts_to<partition_replies>,  // answers the clients
+    caf::reacts_to<leaders_changed>,    // routes by them, and tells the clients
+    caf::reacts_to<peer_checked>,       // lets a node in, or not
+    caf::reacts_to<link_broken>,        // answers what was forwarded there
+    caf::reacts_to<node_tick>,          // looks at the deadlines
+    caf::reacts_to<stop>>;
+
+using partition_handle = caf::typed_actor<
+    caf::reacts_to<client_operations>,  // evaluates them, if it leads; every one is answered to the gateway
+    caf::reacts_to<raft_events>,        // applies what is committed, follows changes of leadership
+    caf::reacts_to<drain>>;
+
+using raft_peer_handle = caf::typed_actor<
+    caf::reacts_to<partition_outputs>,                  // proposes, confirms reads, hears what is applied
+    caf::reacts_to<peer_input>,                         // takes messages of other replicas
+    caf::reacts_to<log_persisted>,                      // releases what rests on that write
+    caf::reacts_to<node_tick>,                          // looks at the time
+    caf::replies_to<get_status>::with<replica_status>,  // says where it stands
+    caf::reacts_to<drain>>;
+
+using transaction_manager_handle = caf::typed_actor<
+    caf::reacts_to<client_operations>>;  // answers `unavailable`: transactions come with their own issue
+
+using log_writer_handle = caf::typed_actor<
+    caf::reacts_to<append_to_log>,  // writes it with everybody else's that waits; answers log_persisted
+    caf::reacts_to<check_peer>,     // answers peer_checked
+    caf::reacts_to<stop>, caf::reacts_to<drain>>;
+
+// A broker too.
+using link_handle = caf::typed_actor<
+    caf::reacts_to<peer_output>,       // sends them, or drops them where the peer can't be reached: Raft repeats
+    caf::reacts_to<forward_requests>,  // sends them, or lets the gateway know at once that it can't
+    caf::reacts_to<forward_replies>,   // sends them, or drops them: whoever asked has a deadline
+    caf::reacts_to<leaders_changed>,   // tells the other node who leads here
+    caf::reacts_to<node_tick>, caf::reacts_to<stop>>;
+
+using cluster_handle = caf::typed_actor<
+    caf::reacts_to<cluster_wiring>,                  // once; nothing is sent before it
+    caf::reacts_to<leaders_changed>,                 // from a raft_peer of this node
+    caf::reacts_to<leaders_heard>,                   // from another node
+    caf::reacts_to<peer_seen>,                       // from links
+    caf::replies_to<get_status>::with<node_status>,  // for the http port
+    caf::reacts_to<node_tick>,                       // its own timer
+    caf::reacts_to<stop>>;
+
+struct cluster_wiring {
+  gateway_handle gateway;
+  std::map<node_id, link_handle> links;
+  std::vector<raft_peer_handle> raft_peers;
+};
+
+struct gateway_wiring {
+  log_writer_handle log_writer;  // knows the other nodes' incarnations
+  std::map<partition_id, partition_handle> partitions;  // those hosted here
+  std::map<partition_id, raft_peer_handle> raft_peers;
+  std::map<node_id, link_handle> links;
+};
+
+}  // namespace kahuna::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::node_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::drain)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::client_operations)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::partition_replies)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::partition_outputs)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::raft_events)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::append_to_log)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::log_persisted)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::peer_input)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::peer_output)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::forward_requests)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::forward_replies)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::link_broken)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::leaders_changed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::leaders_heard)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::check_peer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::peer_checked)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::peer_seen)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::cluster_wiring)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::gateway_wiring)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::replica_status)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::get_status)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::node_status)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::stop)

@@ -1,0 +1,148 @@
+#include "actors/link_actor.hpp"
+
+#include <utility>
+
+#include "actors/fatal.hpp"
+
+namespace kahuna::actors {
+
+namespace {
+
+using self_pointer = caf::stateful_actor<link_state, caf::io::broker>*;
+using messages::frame_kind;
+
+void want_drain(self_pointer self) {
+  auto& state = self->state;
+  if (state.is_drain_sent) return;
+  state.is_drain_sent = true;
+  self->send(self, drain{});
+}
+
+// Whoever forwarded something over this link must not wait for its answer.
+void drop_everything(self_pointer self) {
+  auto& state = self->state;
+  state.peer_messages.envelopes.clear();
+  state.requests.requests.clear();
+  state.replies.replies.clear();
+  self->send(state.gateway, link_broken{state.settings.peer});
+}
+
+void take_opened(self_pointer self) {
+  auto& state = self->state;
+  state.is_connected = true;
+  state.settings.events->write(severity::info, "connected to node", {{"node", state.settings.peer_name}});
+  self->send(state.cluster, peer_seen{state.settings.peer, true});
+}
+
+void take_lost(self_pointer self, const messages::connection_loss& loss,
+               const std::function<void(const std::string&)>& refused_for_good) {
+  auto& state = self->state;
+  const auto& settings = state.settings;
+  if (loss.is_final) refused_for_good(loss.reason.message);
+  if (!std::exchange(state.is_connected, false)) return;
+  settings.events->write(severity::warn, "connection to node lost",
+                         {{"node", settings.peer_name}, {"reason", loss.reason.message}});
+  self->send(state.cluster, peer_seen{settings.peer, false});
+  drop_everything(self);
+}
+
+// One frame a kind for everything that has collected. A peer that does not take what it is sent gets no more: Raft's
+// messages repeat themselves, requests are refused.
+void on_drain(self_pointer self) {
+  auto& state = self->state;
+  state.is_drain_sent = false;
+  auto& connection = *state.connection;
+  if (!connection.has_room()) return drop_everything(self);
+  bool is_sent = false;
+  if (auto& collected = state.peer_messages; !collected.envelopes.empty()) {
+    collected.now = state.settings.clock->now();
+    connection.send(frame_kind::peer_messages, collected);
+    collected.envelopes.clear();
+    is_sent = true;
+  }
+  if (auto& collected = state.requests; !collected.requests.empty()) {
+    collected.observed = state.settings.clock->now();
+    connection.send(frame_kind::forwarded_requests, collected);
+    collected.requests.clear();
+    is_sent = true;
+  }
+  if (auto& collected = state.replies; !collected.replies.empty()) {
+    collected.now = state.settings.clock->now();
+    connection.send(frame_kind::forwarded_replies, collected);
+    collected.replies.clear();
+    is_sent = true;
+  }
+  if (is_sent) connection.flush();
+}
+
+template <class T>
+void append_all(std::vector<T>& to, std::vector<T>& from) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
+}  // namespace
+
+caf::behavior link_actor(self_pointer self, link_settings settings, gateway_handle gateway, cluster_handle cluster,
+                         std::function<void(const std::string&)> refused_for_good) {
+  die_on_exceptions(self);
+  auto& state = self->state;
+  state.settings = std::move(settings);
+  state.gateway = std::move(gateway);
+  state.cluster = std::move(cluster);
+  messages::outbound_events events;
+  events.opened = [self](const messages::welcome& said) {
+    self->state.settings.clock->observe_remote(said.now);
+    take_opened(self);
+  };
+  // What this node sends is answered over the connection that the other one dialed: nothing but pongs comes back.
+  events.frame_came = [](frame_kind kind, std::string_view) -> std::optional<std::string> {
+    return "sent a frame of kind " + std::to_string(static_cast<int>(kind)) + " over a connection that it did not dial";
+  };
+  events.lost = [self, refused_for_good](const messages::connection_loss& loss) { take_lost(self, loss, refused_for_good); };
+  state.connection =
+      std::make_unique<messages::outbound_connection>(self, 1, state.settings.connection, std::move(events));
+  state.connection->start();
+
+  return {
+      [=](peer_output& output) {
+        auto& current = self->state;
+        if (!current.is_connected) return;
+        for (auto& body : output.bodies) current.peer_messages.envelopes.push_back({output.partition, std::move(body)});
+        want_drain(self);
+      },
+      [=](forward_requests& forward) {
+        auto& current = self->state;
+        if (!current.is_connected) {
+          self->send(current.gateway, link_broken{current.settings.peer});
+          return;
+        }
+        append_all(current.requests.requests, forward.requests);
+        want_drain(self);
+      },
+      [=](forward_replies& forward) {
+        auto& current = self->state;
+        if (!current.is_connected) return;
+        append_all(current.replies.replies, forward.replies);
+        want_drain(self);
+      },
+      [=](const leaders_changed& news) {
+        auto& connection = *self->state.connection;
+        if (!connection.has_room()) return;
+        connection.send(frame_kind::leaders, messages::leaders{news.partitions});
+        connection.flush();
+      },
+      [=](const node_tick&) { self->state.connection->tick(); },
+      [=](const drain&) { on_drain(self); },
+      [=](const stop&) {
+        self->state.connection->stop();
+        self->quit();
+      },
+      [=](const messages::endpoint_resolved& resolved) { self->state.connection->take(resolved); },
+      [=](const messages::dial_check& check) { self->state.connection->take(check); },
+      [=](const caf::io::new_data_msg& message) { self->state.connection->take(message); },
+      [=](const caf::io::connection_closed_msg& message) { self->state.connection->take(message); },
+      [=](const caf::io::data_transferred_msg& message) { self->state.connection->take(message); },
+  };
+}
+
+}  // namespace kahuna::actors

@@ -1,0 +1,108 @@
+#include "actors/partition_actor.hpp"
+
+#include <utility>
+
+#include "actors/fatal.hpp"
+#include "actors/system_keys.hpp"
+#include "actors/transaction_manager_actor.hpp"
+#include "messages/codec/portable_archive.hpp"
+
+namespace kahuna::actors {
+
+namespace {
+
+using self_pointer = partition_handle::stateful_pointer<partition_state>;
+
+// Origin of the system's own requests: their answers go to nobody.
+constexpr std::uint64_t internal_origin = 0;
+
+void want_drain(self_pointer self) {
+  auto& state = self->state;
+  if (state.is_drain_sent) return;
+  state.is_drain_sent = true;
+  self->send(self, drain{});
+}
+
+// The partition map is stored in partition 0 by its first leader, and by every later one that does not find it: `nx`
+// makes repeating it harmless.
+void store_partition_map(self_pointer self) {
+  auto& state = self->state;
+  kv::partition_request request;
+  request.origin = internal_origin;
+  request.is_internal = true;
+  request.issued_at = state.settings.clock->now();
+  kv::set_request set;
+  set.key = partition_map_key;
+  set.value = messages::encode(state.settings.map);
+  set.if_absent = true;
+  request.op = std::move(set);
+  kv::operations work;
+  work.stamp = state.settings.clock->now();
+  work.requests.push_back(std::move(request));
+  state.core->step(std::move(work), now_of(*self));
+}
+
+// The one place that proposes, asks and answers. A reply is in the core's ready only when what it was computed from is
+// applied here; lost after that, the client asks again and the request window answers.
+void honour(self_pointer self, kv::partition_ready ready) {
+  auto& state = self->state;
+  state.settings.clock->observe(state.core->last_stamp());
+  if (!ready.proposals.empty() || !ready.reads.empty() || ready.applied) {
+    partition_outputs outputs{ready.proposal_term, {}, std::move(ready.reads), ready.applied};
+    outputs.proposals.reserve(ready.proposals.size());
+    for (const auto& batch : ready.proposals) outputs.proposals.emplace_back(messages::encode(*batch));
+    self->send(state.raft_peer, std::move(outputs));
+  }
+  std::erase_if(ready.replies, [](const kv::partition_reply& reply) { return reply.origin == internal_origin; });
+  if (!ready.replies.empty()) self->send(state.gateway, partition_replies{std::move(ready.replies)});
+
+  if (const auto& fault = state.core->fault(); fault && !state.is_fault_told) {
+    state.is_fault_told = true;
+    state.settings.events->write(severity::error, "partition out of service",
+                                 {{"partition", std::to_string(state.settings.raft.partition.value)},
+                                  {"reason", fault->message}});
+  }
+}
+
+}  // namespace
+
+partition_handle::behavior_type partition_actor(self_pointer self, partition_settings settings, partition_peers peers,
+                                                std::function<void(raft_peer_handle)> announce) {
+  die_on_exceptions(self);
+  auto& state = self->state;
+  state.core = std::make_unique<kv::partition_core>(
+      settings.raft.partition, settings.options, *settings.store,
+      [](std::string_view payload) { return messages::decode<kv::write_batch>(payload); });
+  state.gateway = peers.gateway;
+  state.raft_peer = self->spawn<caf::linked>(raft_peer_actor, settings.raft, partition_handle(self), peers.log_writer,
+                                             peers.cluster, std::move(peers.links));
+  state.transaction_manager = self->spawn<caf::linked>(transaction_manager_actor, std::move(peers.gateway));
+  state.settings = std::move(settings);
+  announce(state.raft_peer);
+
+  return {
+      [=](client_operations& operations) {
+        auto& current = self->state;
+        current.core->step(kv::operations{std::move(operations.requests), current.settings.clock->now()}, now_of(*self));
+        want_drain(self);
+      },
+      [=](raft_events& events) {
+        auto& current = self->state;
+        const auto now = now_of(*self);
+        const bool is_new_leader = events.role && events.role->role == raft::role_kind::leader;
+        if (events.role) current.core->step(std::move(*events.role), now);
+        if (events.lease) current.core->step(*events.lease, now);
+        if (!events.committed.empty()) current.core->step(kv::committed_entries{std::move(events.committed)}, now);
+        if (!events.reads.empty()) current.core->step(std::move(events.reads), now);
+        if (is_new_leader && current.settings.raft.partition == partition_id{0}) store_partition_map(self);
+        want_drain(self);
+      },
+      [=](const drain&) {
+        auto& current = self->state;
+        current.is_drain_sent = false;
+        honour(self, current.core->take_ready());
+      },
+  };
+}
+
+}  // namespace kahuna::actors

@@ -1,0 +1,85 @@
+#include "actors/raft_peer_actor.hpp"
+
+#include <utility>
+
+#include "actors/fatal.hpp"
+
+namespace kahuna::actors {
+
+namespace {
+
+using self_pointer = raft_peer_handle::stateful_pointer<raft_peer_state>;
+
+void step(self_pointer self, raft::raft_input input) {
+  auto& state = self->state;
+  state.core->step(std::move(input), now_of(*self));
+  if (state.is_drain_sent || !state.core->has_ready()) return;
+  state.is_drain_sent = true;
+  self->send(self, drain{});
+}
+
+// The one place that persists, sends and tells the partition. The order of the durability argument: what rests on a
+// write is kept back inside the core until log_persisted names it, so everything that comes out may go at once.
+//   - lost before the write: nothing that depended on it has left.
+//   - lost after the write, before log_persisted: the peers ask again; restart finds it in the log.
+void honour(self_pointer self, raft::ready ready) {
+  auto& state = self->state;
+  const auto partition = state.settings.partition;
+  if (ready.write) self->send(state.log_writer, append_to_log{partition, std::move(*ready.write)});
+
+  std::map<node_id, std::vector<raft::message_body>> by_peer;
+  for (auto& message : ready.messages) by_peer[message.peer].push_back(std::move(message.body));
+  for (auto& [peer, bodies] : by_peer)
+    if (const auto link = state.links.find(peer); link != state.links.end())
+      self->send(link->second, peer_output{partition, std::move(bodies)});
+
+  if (ready.role)
+    self->send(state.cluster, leaders_changed{{{partition, ready.role->term, ready.role->leader}}});
+  if (ready.role || ready.lease || !ready.committed.empty() || !ready.reads.empty())
+    self->send(state.partition, raft_events{std::move(ready.role), std::move(ready.lease), std::move(ready.committed),
+                                            std::move(ready.reads)});
+}
+
+replica_status status_of(const raft_peer_state& state) {
+  const auto& core = *state.core;
+  return {state.settings.partition, core.role(),          core.term(),     core.leader(),
+          core.commit_index(),      core.applied_index(), core.describe()};
+}
+
+}  // namespace
+
+raft_peer_handle::behavior_type raft_peer_actor(self_pointer self, raft_peer_settings settings, partition_handle partition,
+                                                log_writer_handle log_writer, cluster_handle cluster,
+                                                std::map<node_id, link_handle> links) {
+  die_on_exceptions(self);
+  auto& state = self->state;
+  state.core = std::make_unique<raft::raft_core>(settings.self, settings.voters, settings.options, settings.found,
+                                                 *settings.log, prng(settings.seed), now_of(*self));
+  state.settings = std::move(settings);
+  state.partition = std::move(partition);
+  state.log_writer = std::move(log_writer);
+  state.cluster = std::move(cluster);
+  state.links = std::move(links);
+
+  return {
+      [=](partition_outputs& outputs) {
+        // Applied first: it may let the core hand out more, and costs nothing.
+        if (outputs.applied) step(self, raft::applied{*outputs.applied});
+        if (!outputs.proposals.empty()) step(self, raft::propose{outputs.proposal_term, std::move(outputs.proposals)});
+        for (const auto& read : outputs.reads) step(self, read);
+      },
+      [=](peer_input& input) {
+        for (auto& message : input.messages) step(self, raft::receive{std::move(message)});
+      },
+      [=](const log_persisted& done) { step(self, raft::persisted{done.write_number}); },
+      [=](const node_tick&) { step(self, raft::tick{}); },
+      [=](const get_status&) { return status_of(self->state); },
+      [=](const drain&) {
+        auto& current = self->state;
+        current.is_drain_sent = false;
+        while (current.core->has_ready()) honour(self, current.core->take_ready());
+      },
+  };
+}
+
+}  // namespace kahuna::actors

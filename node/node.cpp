@@ -1,0 +1,310 @@
+#include "node/node.hpp"
+
+#include <algorithm>
+#include <future>
+#include <map>
+#include <random>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "actors/cluster_actor.hpp"
+#include "actors/fatal.hpp"
+#include "actors/gateway.hpp"
+#include "actors/link_actor.hpp"
+#include "actors/log_writer_actor.hpp"
+#include "actors/partition_actor.hpp"
+#include "core/base/check.hpp"
+#include "node/http_server.hpp"
+#include "node/peer_probe.hpp"
+#include "node/spdlog_event_log.hpp"
+#include "persistence/data_directory.hpp"
+#include "persistence/data_store.hpp"
+
+namespace kahuna::node {
+
+namespace {
+
+struct system_config : caf::actor_system_config {
+  system_config() {
+    load<caf::io::middleman>();
+    set("scheduler.policy", caf::atom("sharing"));
+    set("scheduler.max-threads", std::max(2u, std::thread::hardware_concurrency()));
+    set("scheduler.max-throughput", 300);
+    set("middleman.workers", 0);
+  }
+};
+
+std::uint64_t random_number() {
+  std::random_device device;
+  return (static_cast<std::uint64_t>(device()) << 32) | device();
+}
+
+raft::raft_options raft_options_of(const config::node_options& options) {
+  raft::raft_options raft;
+  raft.heartbeat_interval = std::chrono::milliseconds(options.heartbeat_interval_ms);
+  raft.election_timeout = std::chrono::milliseconds(options.election_timeout_ms);
+  // A tenth: far more than what steady clocks of one election timeout drift apart.
+  raft.lease_drift_bound = raft.election_timeout / 10;
+  raft.reads = options.read_mode == config::read_mode::lease ? raft::read_mode::lease : raft::read_mode::read_index;
+  return raft;
+}
+
+// What the data directory was made with wins; what was given must not contradict it.
+std::variant<routing::partition_map, start_failure> agree_on_map(const config::node_options& options,
+                                                                 const std::optional<persistence::identity>& found) {
+  const auto member_count = static_cast<std::uint32_t>(options.initial_members.size());
+  const auto factor = options.replication_factor != 0 ? options.replication_factor : std::min(3u, member_count);
+  if (!found) return routing::form_cluster(options.initial_members, options.partitions, factor);
+
+  const auto& map = found->map;
+  const auto* self = routing::find_member(map, found->node);
+  if (self == nullptr || self->name != options.node_id)
+    return start_failure{2, options.data_dir + ": belongs to node " + (self != nullptr ? self->name : "?") + ", not to " +
+                                options.node_id + "; give its --node-id, or another --data-dir"};
+  // Without --initial-cluster there is nothing to compare: the directory knows its cluster.
+  if (options.is_initial_cluster_given) {
+    const auto given = routing::form_cluster(options.initial_members, map.partitions, map.replication_factor);
+    if (given.members != map.members)
+      return start_failure{2, options.data_dir + ": belongs to another cluster than --initial-cluster names; give the members "
+                                                 "that it was formed with, or another --data-dir"};
+  }
+  return map;
+}
+
+}  // namespace
+
+struct running_node::implementation {
+  explicit implementation(const config::node_options& given)
+      : options(given), events(make_event_log(given.log_level, given.log_format == config::log_format::json ? log_format::json : log_format::text,
+                                              given.node_id)),
+        clock(actors::system_wall_ms), system(config) {}
+
+  std::optional<start_failure> start();
+  std::optional<start_failure> bind_ports();
+  std::optional<start_failure> open_data(bool is_new, std::uint64_t incarnation);
+  std::optional<start_failure> spawn_partitions();
+  void spawn_links(std::uint64_t incarnation);
+  void wire();
+  std::optional<actors::node_status> status();
+  void stop_actors();
+
+  const config::node_options options;
+  std::unique_ptr<event_log> events;
+  actors::node_clock clock;
+  system_config config;
+  routing::partition_map map;
+  node_id self;
+
+  std::unique_ptr<persistence::data_directory> directory;
+  std::vector<std::unique_ptr<persistence::data_store>> stores;
+  std::vector<std::unique_ptr<raft::log_reader>> readers;
+
+  caf::actor_system system;  // gone before what its actors point to
+  actors::cluster_handle cluster;
+  actors::gateway_handle gateway;
+  actors::log_writer_handle log_writer;
+  std::map<node_id, actors::link_handle> links;
+  std::map<partition_id, actors::partition_handle> partitions;
+  std::map<partition_id, actors::raft_peer_handle> raft_peers;
+  std::unique_ptr<http_server> http;
+};
+
+std::variant<std::unique_ptr<running_node>, start_failure> running_node::start(const config::node_options& options) {
+  if (options.rejoin)
+    return start_failure{2, "--rejoin is not available in this version: restore the data directory from a copy of this node's"};
+  auto impl = std::make_unique<implementation>(options);
+  if (auto failure = impl->start()) {
+    impl->stop_actors();
+    return std::move(*failure);
+  }
+  return std::unique_ptr<running_node>(new running_node(std::move(impl)));
+}
+
+std::optional<start_failure> running_node::implementation::start() {
+  auto inspected = persistence::data_directory::inspect(options.data_dir);
+  if (const auto* wrong = std::get_if<persistence::open_failure>(&inspected))
+    return start_failure{wrong->is_damage ? 4 : 2, wrong->message};
+  const auto& found = std::get<std::optional<persistence::identity>>(inspected);
+  auto agreed = agree_on_map(options, found);
+  if (auto* failure = std::get_if<start_failure>(&agreed)) return std::move(*failure);
+  map = std::get<routing::partition_map>(agreed);
+  const auto* member = routing::find_member(map, options.node_id);
+  KAHUNA_CHECK(member != nullptr, options.node_id);
+  self = member->id;
+  const auto incarnation = found ? found->incarnation : std::max<std::uint64_t>(1, random_number());
+
+  if (auto failure = bind_ports()) return failure;
+  if (!found)
+    if (const auto refusal = ask_members_for_refusal(map, self, incarnation)) return start_failure{2, *refusal};
+  if (auto failure = open_data(!found, incarnation)) return failure;
+  spawn_links(incarnation);
+  if (auto failure = spawn_partitions()) return failure;
+  wire();
+  events->write(severity::info, "started",
+                {{"listen", options.listen.text()},
+                 {"data_dir", options.data_dir},
+                 {"members", std::to_string(map.members.size())},
+                 {"partitions", std::to_string(map.partitions)}});
+  return std::nullopt;
+}
+
+// Whoever connects before wire() is told to come again.
+std::optional<start_failure> running_node::implementation::bind_ports() {
+  cluster = system.spawn(actors::cluster_actor, actors::cluster_settings{self, map});
+  actors::gateway_settings settings;
+  settings.host = options.listen.host;
+  settings.port = options.listen.port;
+  settings.self = self;
+  settings.map = map;
+  settings.value_bytes_max = static_cast<std::uint32_t>(options.max_value_size);
+  settings.clock = &clock;
+  settings.events = events.get();
+  auto listening = std::make_shared<std::promise<bool>>();
+  auto is_listening = listening->get_future();
+  gateway = caf::actor_cast<actors::gateway_handle>(system.middleman().spawn_broker(
+      actors::gateway_actor, settings, cluster, [listening](bool succeeded) { listening->set_value(succeeded); }));
+  if (!is_listening.get())
+    return start_failure{2, "can't listen on " + options.listen.text() + ": the port is in use, or the address is not this machine's; give another --listen"};
+  if (options.http) {
+    http = http_server::start(options.http->host, options.http->port, map, self, [this] { return status(); });
+    if (!http)
+      return start_failure{2, "can't listen on " + options.http->text() + ": the port is in use, or the address is not this machine's; give another --http, or off"};
+  }
+  return std::nullopt;
+}
+
+std::optional<start_failure> running_node::implementation::open_data(bool is_new, std::uint64_t incarnation) {
+  persistence::identity identity;
+  identity.node = self;
+  identity.incarnation = incarnation;
+  identity.map = map;
+  auto opened = persistence::data_directory::open(options.data_dir, identity, [](const error& e) {
+    actors::die(e.code == errc::data_corrupted ? actors::fatal_status::damaged : actors::fatal_status::failed, e.message);
+  });
+  if (const auto* wrong = std::get_if<persistence::open_failure>(&opened))
+    return start_failure{wrong->is_damage ? 4 : 2, wrong->message};
+  directory = std::move(std::get<std::unique_ptr<persistence::data_directory>>(opened));
+  if (is_new) events->write(severity::info, "data directory made", {{"data_dir", options.data_dir}});
+  log_writer = system.spawn<caf::detached>(actors::log_writer_actor, directory->log());
+  return std::nullopt;
+}
+
+void running_node::implementation::spawn_links(std::uint64_t incarnation) {
+  for (const auto& member : map.members) {
+    if (member.id == self) continue;
+    actors::link_settings settings;
+    settings.peer = member.id;
+    settings.peer_name = member.name;
+    settings.connection.address = member.address;
+    settings.connection.frame_bytes_max = messages::frame_bytes_max(static_cast<std::uint32_t>(options.max_value_size));
+    settings.connection.seed = random_number();
+    settings.connection.hello.role = messages::connection_role::node;
+    settings.connection.hello.cluster_id = map.cluster_id;
+    settings.connection.hello.node = self;
+    settings.connection.hello.incarnation = incarnation;
+    settings.clock = &clock;
+    settings.events = events.get();
+    links[member.id] = caf::actor_cast<actors::link_handle>(system.middleman().spawn_broker(
+        actors::link_actor, settings, gateway, cluster, [name = member.name](const std::string& reason) {
+          actors::die(actors::fatal_status::refused, name + " says: " + reason);
+        }));
+  }
+}
+
+std::optional<start_failure> running_node::implementation::spawn_partitions() {
+  const auto fatal = [](const error& e) { actors::die(actors::fatal_status::failed, e.message); };
+  for (std::uint32_t number = 0; number < map.partitions; ++number) {
+    const partition_id id{number};
+    const auto replicas = routing::replicas_of(map, id);
+    if (std::find(replicas.begin(), replicas.end(), self) == replicas.end()) continue;
+    auto store = persistence::data_store::open(directory->data(), id, fatal);
+    if (!store) return start_failure{4, options.data_dir + "/data: " + store.error().message};
+    auto found = directory->log()->load(id, (*store)->applied_index());
+    if (!found) return start_failure{4, options.data_dir + "/log: " + found.error().message};
+    stores.push_back(std::move(*store));
+    readers.push_back(directory->log()->reader(id));
+
+    actors::partition_settings settings;
+    settings.raft.partition = id;
+    settings.raft.self = self;
+    settings.raft.voters.voters = replicas;
+    settings.raft.options = raft_options_of(options);
+    settings.raft.found = *found;
+    settings.raft.log = readers.back().get();
+    settings.raft.seed = random_number();
+    settings.options.bounds.value_bytes_max = options.max_value_size;
+    settings.store = stores.back().get();
+    settings.clock = &clock;
+    settings.events = events.get();
+    settings.map = map;
+
+    std::map<node_id, actors::link_handle> links_of_replicas;
+    for (const auto replica : replicas)
+      if (replica != self) links_of_replicas[replica] = links.at(replica);
+    auto announced = std::make_shared<std::promise<actors::raft_peer_handle>>();
+    auto raft_peer = announced->get_future();
+    partitions[id] = system.spawn(actors::partition_actor, std::move(settings),
+                                  actors::partition_peers{gateway, log_writer, cluster, std::move(links_of_replicas)},
+                                  [announced](actors::raft_peer_handle peer) { announced->set_value(std::move(peer)); });
+    raft_peers[id] = raft_peer.get();
+  }
+  return std::nullopt;
+}
+
+void running_node::implementation::wire() {
+  caf::anon_send(gateway, actors::gateway_wiring{log_writer, partitions, raft_peers, links});
+  actors::cluster_wiring wiring{gateway, links, {}};
+  for (const auto& [id, peer] : raft_peers) wiring.raft_peers.push_back(peer);
+  caf::anon_send(cluster, std::move(wiring));
+}
+
+std::optional<actors::node_status> running_node::implementation::status() {
+  std::optional<actors::node_status> known;
+  caf::scoped_actor asking(system);
+  asking->request(cluster, std::chrono::seconds(2), actors::get_status{})
+      .receive([&](actors::node_status& answered) { known = std::move(answered); }, [](const caf::error&) {});
+  return known;
+}
+
+void running_node::wait_until_ready(const std::function<bool()>& should_stop) {
+  auto& node = *implementation_;
+  while (!should_stop()) {
+    const auto status = node.status();
+    if (status && is_ready(node.map, node.self, *status)) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
+void running_node::implementation::stop_actors() {
+  http.reset();
+  if (gateway) caf::anon_send(gateway, actors::stop{});
+  if (cluster) caf::anon_send(cluster, actors::stop{});
+  for (const auto& [peer, link] : links) caf::anon_send(link, actors::stop{});
+  // What a partition has proposed and not heard of was promised to nobody.
+  for (const auto& [id, partition] : partitions) caf::anon_send_exit(partition, caf::exit_reason::user_shutdown);
+  if (log_writer) caf::anon_send(log_writer, actors::stop{});
+  gateway = actors::gateway_handle();
+  cluster = actors::cluster_handle();
+  links.clear();
+  partitions.clear();
+  raft_peers.clear();
+  log_writer = actors::log_writer_handle();
+  system.await_all_actors_done();
+}
+
+// The door first, so that nobody is promised anything more; the stores last.
+void running_node::stop() {
+  auto& node = *implementation_;
+  node.events->write(severity::info, "stopping", {});
+  node.stop_actors();
+  // Not needed for safety: it spares the next start the replay.
+  if (const auto failure = node.directory->data()->flush())
+    node.events->write(severity::error, "the data could not be flushed; it will be replayed from the log", {{"reason", failure->message}});
+  node.events->write(severity::info, "stopped", {});
+}
+
+running_node::running_node(std::unique_ptr<implementation> implementation) : implementation_(std::move(implementation)) {}
+running_node::~running_node() = default;
+
+}  // namespace kahuna::node
