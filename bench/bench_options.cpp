@@ -1,0 +1,115 @@
+#include "bench/bench_options.hpp"
+
+#include <boost/program_options.hpp>
+
+#include <charconv>
+#include <optional>
+#include <sstream>
+
+namespace kahuna::bench {
+
+namespace {
+
+namespace po = boost::program_options;
+
+error wrong(std::string message) { return {errc::invalid_argument, std::move(message)}; }
+
+std::optional<std::uint64_t> parse_number(const std::string& text) {
+  std::uint64_t number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
+  return number;
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, ',');) parts.push_back(part);
+  return parts;
+}
+
+}  // namespace
+
+result<std::variant<information, bench_options>> parse_bench_options(int argc, const char* const* argv) {
+  using outcome = std::variant<information, bench_options>;
+  po::options_description described("kahuna-bench [options]");
+  const auto text = [] { return po::value<std::string>(); };
+  described.add_options()
+      ("connect,c", text(), "HOST:PORT[,HOST:PORT...] (127.0.0.1:4870)")
+      ("workload", text(), "set, get, mixed or bucket (mixed)")
+      ("concurrency", text(), "workers, each with one operation outstanding (16)")
+      ("duration", text(), "seconds that are measured (10)")
+      ("warmup", text(), "seconds before that (1)")
+      ("key-space", text(), "number of different keys (100000)")
+      ("value-size", text(), "bytes of a value (100)")
+      ("read-pct", text(), "reads in a hundred operations of the mixed workload (50)")
+      ("durability", text(), "persistent (persistent)")
+      ("rate", text(), "operations a second at fixed times, latency from when each was due; 0: as fast as answers come (0)")
+      ("connections", text(), "to each node (1)")
+      ("format", text(), "console or json (console)")
+      ("seed", text(), "of the keys that are drawn (1)")
+      ("help", "print this");
+  po::variables_map given;
+  try {
+    po::store(po::command_line_parser(argc, argv)
+                  .options(described)
+                  .positional(po::positional_options_description())
+                  .style(po::command_line_style::unix_style & ~po::command_line_style::allow_guessing)
+                  .run(),
+              given);
+  } catch (const po::error& e) {
+    return wrong(std::string(e.what()) + "; see --help");
+  }
+  if (given.contains("help")) {
+    std::ostringstream out;
+    out << "Puts load on a Kahuna cluster and reports throughput and latency.\n\n" << described;
+    return outcome(information{out.str()});
+  }
+
+  bench_options options;
+  std::optional<error> failure;
+  const auto number = [&](const char* name, auto& into, std::uint64_t least, std::uint64_t most) {
+    if (!given.contains(name) || failure) return;
+    const auto& value = given[name].as<std::string>();
+    const auto parsed = parse_number(value);
+    if (!parsed || *parsed < least || *parsed > most) {
+      failure = wrong("--" + std::string(name) + ": '" + value + "' is no whole number from " + std::to_string(least) + " to " +
+                      std::to_string(most));
+      return;
+    }
+    into = static_cast<std::decay_t<decltype(into)>>(*parsed);
+  };
+  const auto choice = [&](const char* name, auto& into, auto choices) {
+    if (!given.contains(name) || failure) return;
+    const auto& value = given[name].as<std::string>();
+    for (const auto& [word, meaning] : choices)
+      if (word == value) {
+        into = meaning;
+        return;
+      }
+    failure = wrong("--" + std::string(name) + ": '" + value + "' is none of its values; see --help");
+  };
+  using namespace std::string_literals;
+  if (given.contains("connect")) options.endpoints = split(given["connect"].as<std::string>());
+  choice("workload", options.workload,
+         std::vector{std::pair{"set"s, workload::set}, {"get"s, workload::get}, {"mixed"s, workload::mixed}, {"bucket"s, workload::bucket}});
+  choice("format", options.format, std::vector{std::pair{"console"s, output_format::console}, {"json"s, output_format::json}});
+  bool is_persistent = true;
+  choice("durability", is_persistent, std::vector{std::pair{"persistent"s, true}});
+  std::uint64_t seconds = 10, warmup = 1;
+  number("concurrency", options.concurrency, 1, 100'000);
+  number("duration", seconds, 1, 86'400);
+  number("warmup", warmup, 0, 86'400);
+  number("key-space", options.key_space, 1, 100'000'000);
+  number("value-size", options.value_bytes, 0, 16u << 20);
+  number("read-pct", options.read_percent, 0, 100);
+  number("rate", options.rate, 0, 10'000'000);
+  number("connections", options.connections, 1, 1000);
+  number("seed", options.seed, 0, ~std::uint64_t{0});
+  if (failure) return *failure;
+  options.duration = std::chrono::seconds(seconds);
+  options.warmup = std::chrono::seconds(warmup);
+  return outcome(std::move(options));
+}
+
+}  // namespace kahuna::bench

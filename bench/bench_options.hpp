@@ -1,0 +1,39 @@
+// What kahuna-bench is told (contract §7).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/base/errc.hpp"
+
+namespace kahuna::bench {
+
+enum class workload : unsigned char { set, get, mixed, bucket };
+enum class output_format : unsigned char { console, json };
+
+struct bench_options {
+  std::vector<std::string> endpoints = {"127.0.0.1:4870"};
+  bench::workload workload = bench::workload::mixed;
+  std::uint32_t concurrency = 16;       // workers, each with one operation outstanding
+  std::chrono::milliseconds duration{10'000};
+  std::chrono::milliseconds warmup{1'000};
+  std::uint64_t key_space = 100'000;
+  std::uint32_t value_bytes = 100;
+  std::uint32_t read_percent = 50;      // of the mixed workload
+  std::uint32_t rate = 0;               // operations a second, at fixed times (open loop); 0: closed loop
+  std::uint32_t connections = 1;        // to each node
+  output_format format = output_format::console;
+  std::uint64_t seed = 1;
+};
+
+struct information {
+  std::string text;
+};
+
+// Error: invalid_argument, one line.
+result<std::variant<information, bench_options>> parse_bench_options(int argc, const char* const* argv);
+
+}  // namespace kahuna::bench

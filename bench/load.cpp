@@ -1,0 +1,204 @@
+#include "bench/load.hpp"
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdio>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "core/base/prng.hpp"
+
+namespace kahuna::bench {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+using std::chrono::microseconds;
+
+constexpr std::uint64_t keys_of_a_bucket = 100;
+
+// 12 bytes; with the bucket workload 100 of them share a bucket.
+std::string key_of(const bench_options& options, std::uint64_t number) {
+  char text[32];
+  if (options.workload == workload::bucket)
+    std::snprintf(text, sizeof text, "b%06llu/k%02llu", static_cast<unsigned long long>(number / keys_of_a_bucket),
+                  static_cast<unsigned long long>(number % keys_of_a_bucket));
+  else
+    std::snprintf(text, sizeof text, "key-%08llu", static_cast<unsigned long long>(number));
+  return text;
+}
+
+std::string random_value(prng& dice, std::size_t bytes) {
+  std::string value(bytes, '\0');
+  for (auto& c : value) c = static_cast<char>(dice.between('!', '~'));
+  return value;
+}
+
+kv::operation set_of(const bench_options& options, std::uint64_t number, prng& dice) {
+  kv::set_request set;
+  set.key = key_of(options, number);
+  set.value = random_value(dice, options.value_bytes);
+  return set;
+}
+
+struct planned_operation {
+  const char* name;
+  kv::operation op;
+};
+
+planned_operation plan(const bench_options& options, prng& dice) {
+  const auto number = dice.below(options.key_space);
+  bool is_read = options.workload == workload::get;
+  if (options.workload == workload::mixed) is_read = dice.chance(options.read_percent, 100);
+  if (options.workload == workload::bucket) {
+    char text[32];
+    std::snprintf(text, sizeof text, "b%06llu", static_cast<unsigned long long>(number / keys_of_a_bucket));
+    kv::get_by_bucket_request get;
+    get.bucket = text;
+    return {"get by bucket", std::move(get)};
+  }
+  if (!is_read) return {"set", set_of(options, number, dice)};
+  kv::get_request get;
+  get.key = key_of(options, number);
+  return {"get", std::move(get)};
+}
+
+// What all workers share. Callbacks come on the client's threads, one for each of its connections to a node.
+class load {
+ public:
+  load(client::client& client, const bench_options& options)
+      : client_(client), options_(options), starts_at_(clock::now()), measures_from_(starts_at_ + options.warmup),
+        ends_at_(measures_from_ + options.duration) {}
+
+  load_report run(const std::function<void(std::chrono::seconds, std::uint64_t)>& progress) {
+    prng root(options_.seed);
+    workers_.reserve(options_.concurrency);
+    for (std::uint32_t i = 0; i < options_.concurrency; ++i) workers_.push_back(std::make_unique<worker>(root.next()));
+    under_way_ = options_.concurrency;
+    for (std::uint32_t i = 0; i < options_.concurrency; ++i) {
+      if (options_.rate != 0) workers_[i]->due = starts_at_ + interval() * i / options_.concurrency;
+      next(*workers_[i]);
+    }
+    std::uint64_t before = 0;
+    for (auto second = std::chrono::seconds(1); !wait_for_end(starts_at_ + second); ++second) {
+      const auto answered = answered_.load(std::memory_order_relaxed);
+      progress(second, answered - before);
+      before = answered;
+    }
+    load_report report;
+    report.measured = std::chrono::duration_cast<microseconds>(options_.duration);
+    for (auto& worker : workers_)
+      for (auto& [name, part] : worker->operations) {
+        auto& whole = report.operations[name];
+        whole.latency.merge(part.latency);
+        for (const auto& [code, count] : part.errors) whole.errors[code] += count;
+      }
+    return report;
+  }
+
+ private:
+  struct worker {
+    explicit worker(std::uint64_t seed) : dice(seed) {}
+    prng dice;
+    clock::time_point due{};  // of its next operation, in the open loop
+    std::map<std::string, operation_report> operations;
+  };
+
+  // Of one worker's operations.
+  clock::duration interval() const {
+    return std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>(static_cast<double>(options_.concurrency) / options_.rate));
+  }
+
+  bool wait_for_end(clock::time_point until) {
+    std::unique_lock guard(mutex_);
+    return ended_.wait_until(guard, until, [&] { return under_way_ == 0; });
+  }
+
+  void end_worker() {
+    const std::lock_guard guard(mutex_);
+    if (--under_way_ == 0) ended_.notify_all();
+  }
+
+  void next(worker& w) {
+    const auto now = clock::now();
+    if (now >= ends_at_) return end_worker();
+    auto started = now;
+    if (options_.rate != 0) {
+      started = w.due;
+      w.due += interval();
+      if (now < started) {
+        // Sleeping on the client's thread would hold up the others: a thread of its own waits.
+        std::thread([this, &w, started] {
+          std::this_thread::sleep_until(started);
+          submit(w, started);
+        }).detach();
+        return;
+      }
+    }
+    submit(w, started);
+  }
+
+  void submit(worker& w, clock::time_point started) {
+    auto planned = plan(options_, w.dice);
+    client_.submit(std::move(planned.op), [this, &w, started, name = planned.name](const kv::operation_response& response) {
+      const auto now = clock::now();
+      answered_.fetch_add(1, std::memory_order_relaxed);
+      if (started >= measures_from_ && now <= ends_at_) {
+        auto& part = w.operations[name];
+        if (const auto* failure = std::get_if<error>(&response))
+          ++part.errors[failure->code];
+        else
+          part.latency.record(std::chrono::duration_cast<microseconds>(now - started));
+      }
+      next(w);
+    });
+  }
+
+  client::client& client_;
+  const bench_options& options_;
+  const clock::time_point starts_at_;
+  const clock::time_point measures_from_;
+  const clock::time_point ends_at_;
+  std::vector<std::unique_ptr<worker>> workers_;
+  std::atomic<std::uint64_t> answered_{0};
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  std::uint32_t under_way_ = 0;
+};
+
+}  // namespace
+
+result<std::uint64_t> fill(client::client& client, const bench_options& options) {
+  constexpr std::uint64_t at_once = 256;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::uint64_t under_way = 0;
+  std::optional<error> failure;
+  prng dice(options.seed);
+  for (std::uint64_t number = 0; number < options.key_space; ++number) {
+    auto op = set_of(options, number, dice);
+    std::unique_lock guard(mutex);
+    changed.wait(guard, [&] { return under_way < at_once; });
+    if (failure) break;
+    ++under_way;
+    guard.unlock();
+    client.submit(std::move(op), [&](const kv::operation_response& response) {
+      const std::lock_guard inner(mutex);
+      --under_way;
+      if (const auto* e = std::get_if<error>(&response)) failure = *e;
+      changed.notify_all();
+    });
+  }
+  std::unique_lock guard(mutex);
+  changed.wait(guard, [&] { return under_way == 0; });
+  if (failure) return *failure;
+  return options.key_space;
+}
+
+load_report run_load(client::client& client, const bench_options& options,
+                     const std::function<void(std::chrono::seconds, std::uint64_t)>& progress) {
+  return load(client, options).run(progress);
+}
+
+}  // namespace kahuna::bench

@@ -1,0 +1,57 @@
+// Lines in, answers out, and whether any of them was an error. Knows no cluster: who answers statements is given to it.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <istream>
+#include <ostream>
+#include <string>
+#include <string_view>
+
+#include "cli/output.hpp"
+#include "core/base/errc.hpp"
+#include "core/kv/command_language.hpp"
+
+namespace kahuna::cli {
+
+// Of a line, and of a value that is read from standard input: far above any value, far below what fills a memory.
+inline constexpr std::size_t input_bytes_max = 64 << 20;
+
+class session {
+ public:
+  using runner = std::function<answer(const kv::statement&)>;
+
+  // `output` and `error_output` may be one stream, and must outlive this.
+  session(runner run, output_style style, std::ostream& output, std::ostream& error_output);
+
+  // Runs one command and prints its answer; a blank or comment line has none. `number` is for messages, from 1.
+  void run_line(std::string_view line, std::size_t number);
+
+  // Runs `input` to its end, or until the output takes no more. `prompt` is printed before each line; empty = none.
+  // A line of more than `line_bytes_max` is answered by an error and skipped.
+  void run_lines(std::istream& input, std::string_view prompt, std::size_t line_bytes_max = input_bytes_max);
+
+  // Prints and flushes, so that a program at the other end of a pipe sees each answer at once.
+  void print(const answer& a);
+
+  // Whether an answer was an error, or could not be written.
+  bool has_failed() const { return has_failed_; }
+
+ private:
+  runner run_;
+  output_style style_;
+  std::ostream& output_;
+  std::ostream& error_output_;
+  bool has_failed_ = false;
+};
+
+enum class line_state : std::uint8_t { complete, too_long, none };
+
+// Reads up to a newline, which is dropped, or the end. too_long: `line` is empty and the whole line has been skipped.
+// none: the input was at its end.
+line_state read_line(std::istream& input, std::string& line, std::size_t bytes_max);
+
+// Everything up to the end; invalid_argument where that is more than `bytes_max`.
+result<std::string> read_all(std::istream& input, std::size_t bytes_max);
+
+}  // namespace kahuna::cli

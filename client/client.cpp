@@ -1,0 +1,140 @@
+#include "client/client.hpp"
+
+#include <atomic>
+#include <future>
+#include <utility>
+
+#include "client/client_actor.hpp"
+#include "messages/connection/outbound_connection.hpp"
+
+namespace kahuna::client {
+
+namespace {
+
+// The client is one broker on the multiplexer's thread: the scheduler has next to nothing to do.
+struct system_config : caf::actor_system_config {
+  system_config() {
+    load<caf::io::middleman>();
+    set("scheduler.policy", caf::atom("sharing"));
+    set("scheduler.max-threads", 1);
+    set("scheduler.max-throughput", 300);
+    set("middleman.workers", 0);
+  }
+};
+
+constexpr std::chrono::milliseconds timeout_max{60'000};
+
+template <class Response>
+result<Response> unwrap(kv::operation_response response) {
+  if (auto* answer = std::get_if<Response>(&response)) return std::move(*answer);
+  if (auto* failure = std::get_if<error>(&response)) return std::move(*failure);
+  return error{errc::internal, "a node answered an operation with another one's answer"};
+}
+
+}  // namespace
+
+struct client::implementation {
+  struct lane {
+    client_handle actor;
+    std::shared_ptr<submission_queue> queue = std::make_shared<submission_queue>();
+  };
+
+  ~implementation() {
+    for (const auto& lane : lanes) caf::anon_send(lane.actor, stop_client{});
+    lanes.clear();
+    system.reset();  // waits for the actors
+  }
+
+  void submit(submission s) {
+    auto& lane = lanes[next_lane.fetch_add(1, std::memory_order_relaxed) % lanes.size()];
+    bool is_first = false;
+    {
+      const std::lock_guard guard(lane.queue->mutex);
+      is_first = lane.queue->waiting.empty();
+      lane.queue->waiting.push_back(std::move(s));
+    }
+    if (is_first) caf::anon_send(lane.actor, submissions_waiting{lane.queue});
+  }
+
+  template <class Response>
+  result<Response> call(kv::operation op) {
+    // Shared: the waiter may be gone before set_value() has returned.
+    auto answered = std::make_shared<std::promise<kv::operation_response>>();
+    auto future = answered->get_future();
+    submit({std::move(op), options.timeout, [answered](kv::operation_response response) { answered->set_value(std::move(response)); }});
+    return unwrap<Response>(future.get());
+  }
+
+  result<key_list> list(list_query query) {
+    auto answered = std::make_shared<std::promise<result<key_list>>>();
+    auto future = answered->get_future();
+    caf::anon_send(lanes.front().actor, list_submission{std::move(query), options.timeout, [answered](result<key_list> list) {
+                                                          answered->set_value(std::move(list));
+                                                        }});
+    return future.get();
+  }
+
+  client_options options;
+  system_config config;
+  std::unique_ptr<caf::actor_system> system;
+  std::vector<lane> lanes;
+  std::atomic<std::size_t> next_lane{0};
+};
+
+result<client> client::connect(client_options options) {
+  if (options.endpoints.empty()) return error{errc::invalid_argument, "no endpoint is given"};
+  for (const auto& endpoint : options.endpoints)
+    if (const auto parsed = messages::parse_endpoint(endpoint); !parsed) return parsed.error();
+  if (options.timeout < std::chrono::milliseconds(1) || options.timeout > timeout_max)
+    return error{errc::invalid_argument, "a timeout is 1 to " + std::to_string(timeout_max.count()) + " ms"};
+  auto impl = std::make_unique<implementation>();
+  impl->options = options;
+  impl->system = std::make_unique<caf::actor_system>(impl->config);
+  for (std::size_t i = 0; i < std::max<std::size_t>(1, options.connections); ++i) {
+    impl->lanes.emplace_back();
+    impl->lanes.back().actor = spawn_client(*impl->system, {options.endpoints, options.timeout});
+  }
+
+  std::optional<error> failure;
+  caf::scoped_actor self(*impl->system);
+  for (const auto& lane : impl->lanes)
+    self->request(lane.actor, caf::infinite, await_cluster{options.connect_timeout})
+        .receive([](const cluster_found&) {}, [&](const caf::error& e) { failure = error_of(e); });
+  if (failure) return *failure;
+  return client(std::move(impl));
+}
+
+client::client(std::unique_ptr<implementation> implementation) : implementation_(std::move(implementation)) {}
+client::client(client&&) noexcept = default;
+client& client::operator=(client&&) noexcept = default;
+client::~client() = default;
+
+result<kv::set_response> client::set(kv::set_request request) {
+  return implementation_->call<kv::set_response>(std::move(request));
+}
+result<kv::get_response> client::get(kv::get_request request) {
+  return implementation_->call<kv::get_response>(std::move(request));
+}
+result<kv::exists_response> client::exists(kv::exists_request request) {
+  return implementation_->call<kv::exists_response>(std::move(request));
+}
+result<kv::delete_response> client::erase(kv::delete_request request) {
+  return implementation_->call<kv::delete_response>(std::move(request));
+}
+result<kv::extend_response> client::extend(kv::extend_request request) {
+  return implementation_->call<kv::extend_response>(std::move(request));
+}
+
+result<key_list> client::get_by_bucket(const std::string& bucket, list_options options) {
+  return implementation_->list({list_kind::bucket, bucket, std::move(options)});
+}
+
+result<key_list> client::scan_by_prefix(const std::string& prefix, list_options options) {
+  return implementation_->list({list_kind::scan, prefix, std::move(options)});
+}
+
+void client::submit(kv::operation op, std::function<void(kv::operation_response)> done) {
+  implementation_->submit({std::move(op), implementation_->options.timeout, std::move(done)});
+}
+
+}  // namespace kahuna::client

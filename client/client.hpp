@@ -1,0 +1,66 @@
+// The blocking client: what most C++ programs use. A facade on the client actor (client_actor.hpp).
+//
+//   auto c = kahuna::client::client::connect({.endpoints = {"127.0.0.1:4870"}});
+//   if (!c) … c.error() …
+//   auto answer = c->set({.key = "services/auth/i1", .value = "node1", .expires_ms = 10'000});
+//
+// Any node will do as an endpoint: the rest are learned from it. Requests are retried within their deadline under one
+// request identity, so that a write is applied once. Thread safe: any number of threads may share one client.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "client/key_list.hpp"
+#include "core/base/errc.hpp"
+#include "core/kv/operation.hpp"
+
+namespace kahuna::client {
+
+struct client_options {
+  std::vector<std::string> endpoints = {"127.0.0.1:4870"};  // HOST:PORT; tried in turn until one answers
+  std::chrono::milliseconds timeout{5000};                  // of each request, 1 ms to 60 s
+  std::chrono::milliseconds connect_timeout{5000};          // until the first node must have answered
+  // Calls from many threads travel over one connection a node; this many independent connections are opened to each
+  // node instead, requests being spread over them.
+  std::size_t connections = 1;
+};
+
+// Errors of every call: invalid_argument, unavailable, overloaded (not applied); timeout, internal (unknown);
+// data_corrupted. `not_leader` and `leadership_lost` never get here.
+class client {
+ public:
+  // Waits until one endpoint has answered. Errors: unavailable (none answered in time), invalid_argument (an endpoint
+  // that is no HOST:PORT).
+  static result<client> connect(client_options options);
+
+  client(client&&) noexcept;
+  client& operator=(client&&) noexcept;
+  ~client();
+
+  result<kv::set_response> set(kv::set_request request);
+  result<kv::get_response> get(kv::get_request request);
+  result<kv::exists_response> exists(kv::exists_request request);
+  result<kv::delete_response> erase(kv::delete_request request);
+  result<kv::extend_response> extend(kv::extend_request request);
+
+  // Every live key of the bucket in key order, as one consistent read. One trailing '/' of `bucket` is dropped.
+  result<key_list> get_by_bucket(const std::string& bucket, list_options options = {});
+
+  // Every live key that starts with `prefix`, over all partitions, in key order; consistent within a partition only.
+  result<key_list> scan_by_prefix(const std::string& prefix, list_options options = {});
+
+  // Any single-key operation without waiting: `done` runs once, on a thread of the client's, and must not block.
+  void submit(kv::operation op, std::function<void(kv::operation_response)> done);
+
+ private:
+  struct implementation;
+  explicit client(std::unique_ptr<implementation> implementation);
+  std::unique_ptr<implementation> implementation_;
+};
+
+}  // namespace kahuna::client

@@ -1,0 +1,273 @@
+#include "client/client_actor.hpp"
+
+#include <deque>
+#include <optional>
+#include <random>
+#include <unordered_map>
+#include <utility>
+
+#include "client/client_core.hpp"
+#include "messages/connection/outbound_connection.hpp"
+
+namespace kahuna::client {
+
+namespace {
+
+struct client_tick {};
+struct client_drain {};
+
+}  // namespace
+
+}  // namespace kahuna::client
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::client_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::client_drain)
+
+namespace kahuna::client {
+
+namespace {
+
+constexpr std::chrono::milliseconds tick_interval{20};
+
+struct client_state {
+  static inline const char* name = "kahuna_client";
+
+  struct waiting_for_cluster {
+    caf::typed_response_promise<cluster_found> promise;
+    instant deadline;
+  };
+
+  std::chrono::milliseconds timeout{0};
+  std::unique_ptr<client_core> core;
+  messages::hello hello;
+  std::uint64_t seed = 0;
+  std::deque<std::unique_ptr<messages::outbound_connection>> connections;  // by slot
+  std::unordered_map<std::uint64_t, std::function<void(kv::operation_response)>> callbacks;  // by token
+  std::unordered_map<std::uint64_t, std::function<void(result<key_list>)>> list_callbacks;   // by token
+  std::vector<waiting_for_cluster> waiting;
+  std::uint64_t next_token = 1;
+  bool is_drain_sent = false;
+};
+
+using self_pointer = caf::stateful_actor<client_state, caf::io::broker>*;
+
+instant now_of(self_pointer self) {
+  return instant(std::chrono::duration_cast<duration>(self->clock().now().time_since_epoch()));
+}
+
+void want_drain(self_pointer self) {
+  auto& state = self->state;
+  if (state.is_drain_sent) return;
+  state.is_drain_sent = true;
+  self->send(self, client_drain{});
+}
+
+// --- connections --------------------------------------------------------------------------------------------------
+
+std::optional<std::string> take_frame(self_pointer self, node_slot slot, messages::frame_kind kind, std::string_view body) {
+  auto& core = *self->state.core;
+  if (kind == messages::frame_kind::client_replies) {
+    auto replies = messages::decode<messages::client_replies>(body);
+    if (!replies) return replies.error().message;
+    core.replies_came(slot, std::move(*replies), now_of(self));
+  } else if (kind == messages::frame_kind::leaders) {
+    const auto news = messages::decode<messages::leaders>(body);
+    if (!news) return news.error().message;
+    core.leaders_came(slot, *news, now_of(self));
+  } else {
+    return "sent a frame of kind " + std::to_string(static_cast<int>(kind)) + ", which is not for clients";
+  }
+  want_drain(self);
+  return std::nullopt;
+}
+
+void open_connection(self_pointer self, node_slot slot, const std::string& address) {
+  auto& state = self->state;
+  messages::outbound_settings settings;
+  settings.address = address;
+  settings.hello = state.hello;
+  settings.seed = state.seed;
+  messages::outbound_events events;
+  events.opened = [=](const messages::welcome& said) {
+    self->state.core->node_opened(slot, said, now_of(self));
+    want_drain(self);
+  };
+  events.frame_came = [=](messages::frame_kind kind, std::string_view body) { return take_frame(self, slot, kind, body); };
+  events.lost = [=](const messages::connection_loss& loss) {
+    self->state.core->node_lost(slot, loss.reason, loss.is_final, now_of(self));
+    want_drain(self);
+  };
+  state.connections.push_back(
+      std::make_unique<messages::outbound_connection>(self, slot + 1, std::move(settings), std::move(events)));
+  state.connections.back()->start();
+}
+
+// --- the one place that sends and answers --------------------------------------------------------------------------
+
+void settle_waiting(self_pointer self) {
+  auto& state = self->state;
+  const auto now = now_of(self);
+  std::erase_if(state.waiting, [&](client_state::waiting_for_cluster& waiting) {
+    if (state.core->has_met_cluster()) {
+      waiting.promise.deliver(cluster_found{});
+    } else if (state.core->is_hopeless() || now >= waiting.deadline) {
+      const auto& failure = state.core->last_failure();
+      waiting.promise.deliver(to_caf_error(failure ? *failure : error{errc::unavailable, "no node answered"}));
+    } else {
+      return false;
+    }
+    return true;
+  });
+}
+
+void honour(self_pointer self) {
+  auto& state = self->state;
+  auto ready = state.core->take_ready();
+  for (auto& [slot, batch] : ready.send) {
+    auto& connection = *state.connections[slot];
+    // Closed since, which the core knows by now; or full, and then what is in it will time out and be retried.
+    if (!connection.has_room()) continue;
+    connection.send(messages::frame_kind::client_requests, batch);
+    connection.flush();
+  }
+  for (auto& [slot, address] : ready.connect) open_connection(self, slot, address);
+  settle_waiting(self);
+  for (auto& [token, response] : ready.answers)
+    if (auto node = state.callbacks.extract(token)) node.mapped()(std::move(response));
+  for (auto& [token, list] : ready.list_answers)
+    if (auto node = state.list_callbacks.extract(token)) node.mapped()(std::move(list));
+}
+
+// --- requests -----------------------------------------------------------------------------------------------------
+
+void submit(self_pointer self, kv::operation op, std::chrono::milliseconds timeout,
+            std::function<void(kv::operation_response)> done) {
+  auto& state = self->state;
+  const auto token = state.next_token++;
+  state.callbacks.emplace(token, std::move(done));
+  state.core->submit(token, std::move(op), timeout, now_of(self));
+  want_drain(self);
+}
+
+void submit_list(self_pointer self, list_query query, std::chrono::milliseconds timeout,
+                 std::function<void(result<key_list>)> done) {
+  auto& state = self->state;
+  const auto token = state.next_token++;
+  state.list_callbacks.emplace(token, std::move(done));
+  state.core->submit_list(token, std::move(query), timeout, now_of(self));
+  want_drain(self);
+}
+
+// The handler of one operation of the typed interface.
+template <class Request, class Response>
+auto answering(self_pointer self) {
+  return [=](const Request& request) -> caf::result<Response> {
+    auto promise = self->make_response_promise<Response>();
+    submit(self, request, self->state.timeout, [promise](kv::operation_response response) mutable {
+      if (auto* answer = std::get_if<Response>(&response))
+        promise.deliver(std::move(*answer));
+      else if (const auto* failure = std::get_if<error>(&response))
+        promise.deliver(to_caf_error(*failure));
+      else
+        promise.deliver(to_caf_error({errc::internal, "a node answered an operation with another one's answer"}));
+    });
+    return promise;
+  };
+}
+
+std::uint64_t random_number() {
+  std::random_device device;
+  return (static_cast<std::uint64_t>(device()) << 32) | device();
+}
+
+caf::behavior client_actor(self_pointer self, client_actor_options options) {
+  auto& state = self->state;
+  state.timeout = options.timeout;
+  state.seed = random_number();
+  state.hello.role = messages::connection_role::client;
+  state.hello.client_id = std::max<std::uint64_t>(1, random_number());
+  client_core_options core_options;
+  core_options.endpoints = std::move(options.endpoints);
+  state.core = std::make_unique<client_core>(std::move(core_options), prng(state.seed), now_of(self));
+  honour(self);
+  self->delayed_send(self, tick_interval, client_tick{});
+
+  const auto to_connection = [self](const auto& message) {
+    for (auto& connection : self->state.connections)
+      if (connection->take(message)) return;
+  };
+  return {
+      answering<kv::set_request, kv::set_response>(self),
+      answering<kv::get_request, kv::get_response>(self),
+      answering<kv::exists_request, kv::exists_response>(self),
+      answering<kv::delete_request, kv::delete_response>(self),
+      answering<kv::extend_request, kv::extend_response>(self),
+      [=](const list_query& query) -> caf::result<key_list> {
+        auto promise = self->make_response_promise<key_list>();
+        submit_list(self, query, self->state.timeout, [promise](result<key_list> list) mutable {
+          if (list)
+            promise.deliver(std::move(*list));
+          else
+            promise.deliver(to_caf_error(list.error()));
+        });
+        return promise;
+      },
+      [=](const await_cluster& wanted) -> caf::result<cluster_found> {
+        auto promise = self->make_response_promise<cluster_found>();
+        self->state.waiting.push_back({promise, now_of(self) + wanted.patience});
+        settle_waiting(self);
+        return promise;
+      },
+      [=](const submissions_waiting& message) {
+        std::vector<submission> submissions;
+        {
+          const std::lock_guard guard(message.queue->mutex);
+          submissions.swap(message.queue->waiting);
+        }
+        for (auto& s : submissions) submit(self, std::move(s.op), s.timeout, std::move(s.done));
+      },
+      [=](list_submission& s) { submit_list(self, std::move(s.query), s.timeout, std::move(s.done)); },
+      [=](const client_drain&) {
+        self->state.is_drain_sent = false;
+        honour(self);
+      },
+      [=](const client_tick&) {
+        auto& current = self->state;
+        self->delayed_send(self, tick_interval, client_tick{});
+        for (auto& connection : current.connections) connection->tick();
+        current.core->tick(now_of(self));
+        honour(self);
+      },
+      [=](const stop_client&) {
+        auto& current = self->state;
+        current.core->close("the client was stopped");
+        honour(self);
+        for (auto& connection : current.connections) connection->stop();
+        self->quit();
+      },
+      [=](const messages::endpoint_resolved& message) { to_connection(message); },
+      [=](const messages::dial_check& message) { to_connection(message); },
+      [=](const caf::io::new_data_msg& message) { to_connection(message); },
+      [=](const caf::io::connection_closed_msg& message) { to_connection(message); },
+      [=](const caf::io::data_transferred_msg& message) { to_connection(message); },
+  };
+}
+
+}  // namespace
+
+client_handle spawn_client(caf::actor_system& system, client_actor_options options) {
+  return caf::actor_cast<client_handle>(system.middleman().spawn_broker(client_actor, std::move(options)));
+}
+
+caf::error to_caf_error(const error& e) {
+  return caf::error{static_cast<std::uint8_t>(e.code), caf::atom("kahuna"), caf::make_message(e.message)};
+}
+
+error error_of(const caf::error& e) {
+  if (e.category() != caf::atom("kahuna") || !is_errc(e.code()))
+    return {errc::unavailable, "the client actor could not be asked: " + caf::to_string(e)};
+  const auto& context = e.context();
+  return {static_cast<errc>(e.code()), context.match_elements<std::string>() ? context.get_as<std::string>(0) : std::string()};
+}
+
+}  // namespace kahuna::client
