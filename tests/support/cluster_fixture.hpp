@@ -1,0 +1,111 @@
+// A cluster of real kahuna-node processes on loopback.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/support/process.hpp"
+
+namespace kahuna::testing {
+
+// The paths of the programs under test.
+std::string node_program();
+std::string cli_program();
+
+struct cluster_options {
+  int nodes = 3;
+  std::vector<std::string> node_arguments;  // further ones, the same for every node
+};
+
+// What /v1/cluster says of a partition.
+struct partition_view {
+  std::uint32_t id = 0;
+  std::string leader;  // "" where none is known
+  std::uint64_t term = 0;
+  std::uint64_t commit_index = 0;
+  std::uint64_t applied_index = 0;
+};
+
+// What a node says of the cluster.
+struct cluster_view {
+  std::string node_id;
+  std::map<std::string, bool> alive;  // by member
+  std::vector<partition_view> partitions;
+
+  // How many partitions it thinks that each member leads.
+  std::map<std::string, int> led() const;
+  bool has_leader_everywhere() const;
+};
+
+// Nodes are numbered from 1, as their names are: node 1 is n1.
+class cluster {
+ public:
+  explicit cluster(cluster_options options = {});
+
+  int size() const { return options_.nodes; }
+  std::string node_name(int node) const { return "n" + std::to_string(node); }
+  int node_number(const std::string& name) const { return std::stoi(name.substr(1)); }
+  std::string endpoint(int node) const;
+  std::vector<std::string> endpoints() const;
+  std::string initial_cluster() const;
+  int port(int node) const { return at(node).port; }
+  int http_port(int node) const { return at(node).http_port; }
+  std::filesystem::path data_directory(int node) const;
+  // What the node wrote to standard error, over all its lives.
+  std::string log(int node) const;
+
+  // What starts this node, program and arguments.
+  std::vector<std::string> command(int node) const;
+
+  // Starts a node that is not running, on the data that it has.
+  void start(int node);
+  void start_all();
+  // Starts all that is down, waits until every node is ready, and fails the test where that takes longer than 30 s.
+  void start_all_and_wait();
+
+  bool is_running(int node);
+  pid_t process_id(int node) const;
+
+  // kill -9, and its end awaited.
+  void kill(int node);
+  // kill -9 of all that run, as close together as it goes.
+  void kill_all();
+  // SIGTERM; how it ended, if it did so within `patience`.
+  std::optional<exit_state> stop(int node, milliseconds patience = milliseconds(5000));
+  void pause(int node);   // SIGSTOP
+  void resume(int node);  // SIGCONT
+
+  bool is_ready(int node) const;
+  // Whether every running node is ready within `patience`.
+  bool wait_ready(milliseconds patience);
+
+  // The node's own view; nothing where it does not answer.
+  std::optional<cluster_view> view(int node) const;
+  // The running node that leads most partitions, by the views of those that answer.
+  int busiest_leader();
+
+  // Whether a node has applied all that the others had committed when they were asked.
+  bool is_caught_up(int node);
+
+  // kahuna-cli on these arguments, connected to `node`.
+  run_result run_cli(int node, std::vector<std::string> arguments, const std::string& input = "") const;
+
+ private:
+  struct member {
+    int port = 0;
+    int http_port = 0;
+    std::optional<process> running;
+  };
+
+  const member& at(int node) const;
+  member& at(int node);
+
+  cluster_options options_;
+  temporary_directory directory_;
+  std::vector<member> members_;
+};
+
+}  // namespace kahuna::testing
