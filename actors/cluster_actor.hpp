@@ -17,7 +17,7 @@ namespace kahuna::actors {
 struct cluster_settings {
   node_id self;
   routing::partition_map map;
-  std::chrono::milliseconds tick_interval{25};
+  std::chrono::milliseconds tick_interval{50};
 };
 
 struct cluster_state {

@@ -62,7 +62,11 @@ std::variant<routing::partition_map, start_failure> agree_on_map(const config::n
   if (self == nullptr || self->name != options.node_id)
     return start_failure{2, options.data_dir + ": belongs to node " + (self != nullptr ? self->name : "?") + ", not to " +
                                 options.node_id + "; give its --node-id, or another --data-dir"};
-  // Without --initial-cluster there is nothing to compare: the directory knows its cluster.
+  const auto stored = config::parse_endpoint(self->address);
+  if (stored && stored->port != options.listen.port)
+    return start_failure{2, options.data_dir + ": its cluster knows " + self->name + " at " + self->address + ", not at " +
+                                options.listen.text() + "; give that port to --listen, or another --data-dir"};
+  // Without --initial-cluster there is nothing else to compare: the directory knows its cluster.
   if (options.is_initial_cluster_given) {
     const auto given = routing::form_cluster(options.initial_members, map.partitions, map.replication_factor);
     if (given.members != map.members)
@@ -151,7 +155,9 @@ std::optional<start_failure> running_node::implementation::start() {
 
 // Whoever connects before wire() is told to come again.
 std::optional<start_failure> running_node::implementation::bind_ports() {
-  cluster = system.spawn(actors::cluster_actor, actors::cluster_settings{self, map});
+  // Heartbeats leave on ticks, so a tick is as long as the heartbeat interval; but deadlines are looked at by it too.
+  const auto tick = std::chrono::milliseconds(std::min(options.heartbeat_interval_ms, 50u));
+  cluster = system.spawn(actors::cluster_actor, actors::cluster_settings{self, map, tick});
   actors::gateway_settings settings;
   settings.host = options.listen.host;
   settings.port = options.listen.port;

@@ -35,7 +35,6 @@ void raft_core::become_follower(term_id term, node_id leader) {
 void raft_core::become_leader() {
   leader_state leading;
   leading.no_op_index = log_.last_index() + 1;
-  leading.next_heartbeat = now_ + options_.heartbeat_interval;
   leading.lease_until = now_;
   for (const auto voter : configuration_.voters) {
     if (voter == self_) continue;

@@ -13,7 +13,7 @@ namespace kahuna::raft {
 
 // --- inputs -------------------------------------------------------------------------------------------------------
 
-// Time has passed. Come at least every quarter of the election timeout; the heartbeat interval is kept to tick precision.
+// Time has passed. Comes about every heartbeat interval, or more often.
 struct tick {};
 
 // A peer's message. It may be late, doubled, reordered, or from a node that is no peer: none of that may hurt.

@@ -38,7 +38,8 @@ void raft_core::open_round() {
   auto& leading = std::get<leader_state>(role_);
   leading.rounds.push_back({++leading.round, now_});
   leading.is_broadcast_due = true;
-  leading.next_heartbeat = now_ + options_.heartbeat_interval;
+  // A quarter early: heartbeats leave on ticks, and one that comes a little too soon would double the interval.
+  leading.next_heartbeat = now_ + options_.heartbeat_interval * 3 / 4;
   for (auto& waiting : leading.reads)
     if (waiting.round == 0) waiting.round = leading.round;
   if (is_alone()) advance_round();

@@ -105,7 +105,7 @@ void raft_simulation::handle(const delivery& d) {
   }
   switch (d.kind) {
     case delivery::what::message:
-      m.replica->step(raft::receive{d.message}, clock_of(m));
+      m.replica->step(raft::receive{*d.message}, clock_of(m));
       break;
     case delivery::what::disk:
       if (m.replica->has_write_under_way()) m.replica->finish_write(clock_of(m));
@@ -150,7 +150,7 @@ void raft_simulation::drain(std::size_t i) {
         if (is_faulty_ && dice_.chance(static_cast<std::uint64_t>(options_.loss_percent), 100)) continue;
         delivery d;
         d.replica = to;
-        d.message = {m.replica->id(), message.body};
+        d.message = std::make_shared<const raft::peer_message>(raft::peer_message{m.replica->id(), message.body});
         schedule(std::move(d), static_cast<std::int64_t>(dice_.between(50, static_cast<std::uint64_t>(options_.delay_ms_max) * ms)));
       }
     }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <queue>
 #include <set>
 #include <string>
@@ -54,7 +55,7 @@ class raft_simulation {
     enum class what : std::uint8_t { message, disk, tick } kind = what::message;
     std::size_t replica = 0;
     std::uint64_t life = 0;  // of a disk or a tick: the start that it belongs to
-    raft::peer_message message;
+    std::shared_ptr<const raft::peer_message> message;
 
     bool operator>(const delivery& other) const { return std::pair(at, order) > std::pair(other.at, other.order); }
   };
