@@ -1,0 +1,402 @@
+// The partition core against a hand-driven Raft: what it proposes is committed when the test says so.
+#define CAF_SUITE partition_core
+#include "caf/test/unit_test.hpp"
+
+#include <deque>
+#include <map>
+
+#include "core/base/prng.hpp"
+#include "core/kv/partition_core.hpp"
+#include "messages/codec/portable_archive.hpp"
+#include "persistence/data_store.hpp"
+#include "persistence/memory_store.hpp"
+
+using namespace kahuna;
+using namespace kahuna::kv;
+
+namespace {
+
+constexpr std::uint64_t wall_ms = 1'700'000'000'000;
+
+struct fixture {
+  fixture() : disk(std::make_shared<persistence::memory_store>()) { open(); }
+
+  void open(partition_options with = {}) {
+    core.reset();
+    auto opened = persistence::data_store::open(disk, partition_id{0}, [](const error& e) { CAF_FAIL(e.message); });
+    store = std::move(*opened);
+    core = std::make_unique<partition_core>(partition_id{0}, with, *store,
+                                            [](std::string_view payload) { return messages::decode<write_batch>(payload); });
+    replies.clear();
+    reads.clear();
+  }
+
+  void step(partition_input input) {
+    core->step(std::move(input), now);
+    core->check_invariants();
+    drain();
+  }
+
+  void drain() {
+    auto ready = core->take_ready();
+    core->check_invariants();
+    for (const auto& batch : ready.proposals) {
+      CAF_REQUIRE(ready.proposal_term == term);
+      uncommitted.push_back({term, log_index{0}, raft::entry_kind::command, messages::encode(*batch)});
+    }
+    for (auto& reply : ready.replies) {
+      CAF_REQUIRE(!replies.contains(reply.origin));
+      replies.emplace(reply.origin, std::move(reply.response));
+    }
+    for (const auto& read : ready.reads) reads.push_back(read.read_id);
+  }
+
+  void lead(std::uint64_t new_term, bool with_lease = true) {
+    term = term_id{new_term};
+    uncommitted.push_back({term, log_index{0}, raft::entry_kind::no_op, {}});
+    step(raft::role_change{raft::role_kind::leader, term, node_id{1}, last + uncommitted.size()});
+    if (with_lease) step(raft::lease_grant{term, now + std::chrono::hours(1)});
+  }
+
+  void follow(std::uint64_t new_term) {
+    term = term_id{new_term};
+    step(raft::role_change{raft::role_kind::follower, term, node_id{2}, {}});
+  }
+
+  // The oldest `count` proposals are committed.
+  void commit(std::size_t count = 1'000'000) {
+    committed_entries entries;
+    for (; count > 0 && !uncommitted.empty(); --count) {
+      auto entry = uncommitted.front();
+      uncommitted.pop_front();
+      entry.index = ++last;
+      entries.entries.push_back(entry);
+    }
+    step(std::move(entries));
+  }
+
+  std::uint64_t ask(operation op, std::uint64_t client = 1, std::uint64_t sequence = 0, std::uint64_t floor = 0) {
+    partition_request request;
+    request.origin = ++origin;
+    request.client = client;
+    request.sequence = sequence != 0 ? sequence : ++next_sequence;
+    request.floor = floor;
+    request.issued_at = timestamp_at(wall_ms);
+    request.op = std::move(op);
+    operations work;
+    work.stamp = timestamp_at(wall_ms);
+    work.requests.push_back(std::move(request));
+    step(std::move(work));
+    return origin;
+  }
+
+  static operation set(const std::string& key, const std::string& value, bool nx = false) {
+    set_request request;
+    request.key = key;
+    request.value = value;
+    request.if_absent = nx;
+    return request;
+  }
+  static operation get(const std::string& key) {
+    get_request request;
+    request.key = key;
+    return request;
+  }
+
+  bool is_answered(std::uint64_t o) const { return replies.contains(o); }
+  std::string answer(std::uint64_t o) {
+    if (!is_answered(o)) return "none";
+    const auto& response = replies.at(o);
+    if (const auto* e = std::get_if<error>(&response)) return std::string(to_string(e->code));
+    if (const auto* s = std::get_if<set_response>(&response)) return (s->is_set ? "set r" : "not set r") + std::to_string(s->revision);
+    if (const auto* g = std::get_if<get_response>(&response)) return g->is_found ? g->value.str() + " r" + std::to_string(g->revision) : "not found";
+    if (const auto* d = std::get_if<delete_response>(&response)) return (d->is_deleted ? "deleted r" : "not found r") + std::to_string(d->revision);
+    return "other";
+  }
+
+  std::shared_ptr<persistence::memory_store> disk;
+  std::unique_ptr<persistence::data_store> store;
+  std::unique_ptr<partition_core> core;
+  instant now{std::chrono::seconds(100)};
+  term_id term;
+  log_index last;
+  std::deque<raft::log_entry> uncommitted;
+  std::map<std::uint64_t, operation_response> replies;
+  std::vector<std::uint64_t> reads;
+  std::uint64_t origin = 0;
+  std::uint64_t next_sequence = 100;
+};
+
+}  // namespace
+
+CAF_TEST_FIXTURE_SCOPE(partition_core_tests, fixture)
+
+CAF_TEST(nothing is evaluated before the no op of the term is applied) {
+  lead(1);
+  const auto write = ask(set("k", "v"));
+  const auto read = ask(get("k"));
+  CAF_CHECK_EQUAL(answer(write), "none");
+  CAF_CHECK_EQUAL(answer(read), "none");
+  CAF_CHECK_EQUAL(uncommitted.size(), 1u);
+  commit();
+  CAF_CHECK_EQUAL(answer(read), "not found");  // asked behind the write, answered from what is applied
+  commit();
+  CAF_CHECK_EQUAL(answer(write), "set r0");
+}
+
+CAF_TEST(a follower sends its clients away) {
+  CAF_CHECK_EQUAL(answer(ask(set("k", "v"))), "not_leader");
+  CAF_CHECK_EQUAL(answer(ask(get("k"))), "not_leader");
+}
+
+CAF_TEST(writes of one key pipeline and are answered once they are applied) {
+  lead(1);
+  commit();
+  const auto first = ask(set("k", "1"));
+  const auto second = ask(set("k", "2"));
+  const auto third = ask(set("k", "3"));
+  CAF_CHECK_EQUAL(uncommitted.size(), 3u);
+  CAF_CHECK_EQUAL(answer(ask(get("k"))), "not found");
+  commit(1);
+  CAF_CHECK_EQUAL(answer(first), "set r0");
+  CAF_CHECK_EQUAL(answer(second), "none");
+  CAF_CHECK_EQUAL(answer(ask(get("k"))), "1 r0");
+  commit();
+  CAF_CHECK_EQUAL(answer(second), "set r1");
+  CAF_CHECK_EQUAL(answer(third), "set r2");
+  CAF_CHECK_EQUAL(answer(ask(get("k"))), "3 r2");
+}
+
+CAF_TEST(a refusal waits for the write that it was computed from) {
+  lead(1);
+  commit();
+  const auto write = ask(set("k", "1"));
+  const auto refused = ask(set("k", "2", true));
+  CAF_CHECK_EQUAL(answer(refused), "none");
+  commit();
+  CAF_CHECK_EQUAL(answer(write), "set r0");
+  CAF_CHECK_EQUAL(answer(refused), "not set r0");
+  // One computed from applied state leaves at once, under the lease.
+  CAF_CHECK_EQUAL(answer(ask(set("k", "3", true))), "not set r0");
+}
+
+CAF_TEST(without a lease reads and refusals wait for a confirmed read) {
+  lead(1, false);
+  commit();
+  const auto read = ask(get("k"));
+  const auto refused = ask([] {
+    set_request request;
+    request.key = "k";
+    request.if_present = true;
+    return operation(request);
+  }());
+  CAF_CHECK_EQUAL(answer(read), "none");
+  CAF_CHECK_EQUAL(answer(refused), "none");
+  CAF_REQUIRE_EQUAL(reads.size(), 2u);
+  step(std::vector<raft::read_answer>{{reads[0], true, last}});
+  CAF_CHECK_EQUAL(answer(read), "not found");
+  CAF_CHECK_EQUAL(answer(refused), "none");
+  step(std::vector<raft::read_answer>{{reads[1], false, {}}});
+  CAF_CHECK_EQUAL(answer(refused), "not_leader");
+}
+
+CAF_TEST(a lease that has run out is none) {
+  lead(1);
+  commit();
+  now += std::chrono::hours(2);
+  const auto read = ask(get("k"));
+  CAF_CHECK_EQUAL(answer(read), "none");
+  CAF_CHECK_EQUAL(reads.size(), 1u);
+}
+
+CAF_TEST(losing the leadership leaves writes unknown and reads undone) {
+  lead(1, false);
+  commit();
+  const auto write = ask(set("k", "1"));
+  const auto read = ask(get("k"));
+  follow(2);
+  CAF_CHECK_EQUAL(answer(write), "leadership_lost");
+  CAF_CHECK_EQUAL(answer(read), "not_leader");
+  // The write was in the log, and the new leader commits it: it is applied here as anybody's.
+  commit();
+  lead(3);
+  commit();
+  CAF_CHECK_EQUAL(answer(ask(get("k"))), "1 r0");
+}
+
+CAF_TEST(what waits for the no op is sent away with the leadership) {
+  lead(1);
+  const auto write = ask(set("k", "1"));
+  follow(2);
+  CAF_CHECK_EQUAL(answer(write), "not_leader");
+}
+
+CAF_TEST(a repeated write is applied once and answered alike) {
+  lead(1);
+  commit();
+  const auto first = ask(set("k", "1"), 5, 77);
+  const auto again = ask(set("k", "1"), 5, 77);
+  CAF_CHECK_EQUAL(uncommitted.size(), 1u);
+  commit();
+  CAF_CHECK_EQUAL(answer(first), "set r0");
+  CAF_CHECK_EQUAL(answer(again), "set r0");
+  static_cast<void>(ask(set("k", "2"), 5, 78));
+  commit();
+  CAF_CHECK_EQUAL(answer(ask(set("k", "1"), 5, 77)), "set r0");
+  CAF_CHECK_EQUAL(answer(ask(get("k"))), "2 r1");
+  // Another client's same number is another request.
+  const auto other = ask(set("k", "3"), 6, 77);
+  commit();
+  CAF_CHECK_EQUAL(answer(other), "set r2");
+}
+
+CAF_TEST(a repeated write is known after failover and restart) {
+  lead(1);
+  commit();
+  static_cast<void>(ask(set("k", "1"), 5, 77));
+  follow(2);
+  commit();
+  CAF_REQUIRE(!disk->flush());
+  open();
+  lead(3);
+  commit();
+  CAF_CHECK_EQUAL(answer(ask(set("k", "1"), 5, 77)), "set r0");
+  CAF_CHECK(uncommitted.empty());
+}
+
+CAF_TEST(below the floor a repetition is late) {
+  lead(1);
+  commit();
+  static_cast<void>(ask(set("k", "1"), 5, 77));
+  static_cast<void>(ask(set("k", "2"), 5, 78, 78));
+  commit();
+  CAF_CHECK_EQUAL(answer(ask(set("k", "1"), 5, 77)), "timeout");
+}
+
+CAF_TEST(too old a request is refused) {
+  lead(1);
+  commit();
+  partition_request request;
+  request.origin = 9000;
+  request.client = 1;
+  request.sequence = 1;
+  request.issued_at = timestamp_at(wall_ms - request_window::retention_ms);
+  request.op = set("k", "v");
+  operations work;
+  work.stamp = timestamp_at(wall_ms);
+  work.requests.push_back(request);
+  step(std::move(work));
+  CAF_CHECK_EQUAL(answer(9000), "timeout");
+}
+
+CAF_TEST(bounds refuse what is too much) {
+  partition_options small;
+  small.pending_requests_max = 3;
+  open(small);
+  lead(1);
+  commit();
+  std::vector<std::uint64_t> asked;
+  for (int i = 0; i < 5; ++i) asked.push_back(ask(set("k" + std::to_string(i), "v")));
+  CAF_CHECK_EQUAL(answer(asked[3]), "overloaded");
+  CAF_CHECK_EQUAL(answer(asked[4]), "overloaded");
+  commit();
+  CAF_CHECK_EQUAL(answer(asked[2]), "set r0");
+  const auto later = ask(set("k9", "v"));
+  commit();
+  CAF_CHECK_EQUAL(answer(later), "set r0");
+}
+
+CAF_TEST(many small writes travel in one entry and a large one in its own) {
+  lead(1);
+  commit();
+  operations work;
+  work.stamp = timestamp_at(wall_ms);
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    partition_request request;
+    request.origin = 10'000 + i;
+    request.client = 1;
+    request.sequence = i + 1;
+    request.issued_at = timestamp_at(wall_ms);
+    request.op = set("k" + std::to_string(i), i == 50 ? std::string(2 << 20, 'v') : "v");
+    if (i == 50) std::get<set_request>(request.op).value = std::string(1 << 20, 'v');
+    work.requests.push_back(std::move(request));
+  }
+  step(std::move(work));
+  CAF_CHECK_EQUAL(uncommitted.size(), 2u);
+  commit();
+  for (std::uint64_t i = 0; i < 100; ++i) CAF_CHECK_EQUAL(answer(10'000 + i), "set r0");
+}
+
+CAF_TEST(commit timestamps rise and go on rising after failover) {
+  lead(1);
+  commit();
+  const auto first = ask(set("a", "1"));
+  const auto second = ask(set("b", "1"));
+  commit();
+  const auto modified = [&](std::uint64_t o) { return std::get<set_response>(replies.at(o)).modified; };
+  CAF_CHECK(modified(first) < modified(second));
+  // A leader whose own clock is behind.
+  follow(2);
+  lead(3);
+  commit();
+  partition_request request;
+  request.origin = 9000;
+  request.client = 2;
+  request.sequence = 1;
+  request.issued_at = timestamp_at(wall_ms - 60'000);
+  request.op = set("a", "2");
+  operations work;
+  work.stamp = timestamp_at(wall_ms - 60'000);
+  work.requests.push_back(request);
+  step(std::move(work));
+  commit();
+  CAF_CHECK(modified(second) < modified(9000));
+}
+
+CAF_TEST(a damaged entry takes the replica out of service) {
+  lead(1);
+  commit();
+  const auto waiting = ask(set("k", "v"));
+  follow(2);
+  CAF_CHECK_EQUAL(answer(waiting), "leadership_lost");
+  uncommitted.clear();
+  step(committed_entries{{{term_id{2}, last + 1, raft::entry_kind::command, shared_bytes("damaged")}}});
+  CAF_CHECK(core->fault().has_value());
+  CAF_CHECK_EQUAL(answer(ask(get("k"))), "data_corrupted");
+}
+
+CAF_TEST(random work gives what a plain map gives) {
+  prng dice(21);
+  std::map<std::string, std::pair<std::int64_t, std::string>> expected;
+  std::map<std::uint64_t, std::string> expected_answers;
+  lead(1);
+  commit();
+  std::uint64_t at_term = 1;
+  for (int i = 0; i < 3000; ++i) {
+    const auto key = "k" + std::to_string(dice.below(8));
+    auto& [revision, value] = expected.try_emplace(key, -1, "").first->second;
+    const bool nx = dice.chance(1, 3);
+    const auto o = ask(set(key, std::to_string(i), nx));
+    if (nx && revision >= 0) {
+      expected_answers[o] = "not set r" + std::to_string(revision);
+    } else {
+      expected_answers[o] = "set r" + std::to_string(++revision);
+      value = std::to_string(i);
+    }
+    if (dice.chance(1, 4)) commit(dice.below(4));
+    if (dice.chance(1, 100)) {
+      // A clean change of leaders: everything proposed comes to be committed by the next one.
+      follow(++at_term);
+      for (const auto& [origin_of, text] : std::exchange(expected_answers, {}))
+        if (answer(origin_of) != text) CAF_CHECK(answer(origin_of) == "leadership_lost" || answer(origin_of) == "not_leader");
+      commit();
+      lead(++at_term);
+      commit();
+    }
+  }
+  commit();
+  for (const auto& [o, text] : expected_answers) CAF_CHECK_EQUAL(answer(o), text);
+  for (const auto& [key, state] : expected) CAF_CHECK_EQUAL(answer(ask(get(key))), state.second + " r" + std::to_string(state.first));
+}
+
+CAF_TEST_FIXTURE_SCOPE_END()
