@@ -1,0 +1,433 @@
+// The actors of a node, several nodes in one actor system: what links carry is carried by the test.
+#define CAF_SUITE replica_group
+#define FAIL CAF_FAIL
+#include "caf/test/dsl.hpp"
+
+#include <algorithm>
+#include <memory>
+
+#include "actors/cluster_actor.hpp"
+#include "actors/log_writer_actor.hpp"
+#include "actors/partition_actor.hpp"
+#include "actors/transaction_manager_actor.hpp"
+#include "core/base/prng.hpp"
+#include "messages/codec/portable_archive.hpp"
+#include "persistence/data_store.hpp"
+#include "persistence/memory_store.hpp"
+#include "persistence/raft_log_store.hpp"
+
+using namespace kahuna;
+using namespace kahuna::actors;
+
+namespace {
+
+// A log device that counts its syncs and can be held up.
+class counting_device final : public persistence::log_device {
+ public:
+  explicit counting_device(std::shared_ptr<persistence::raft_log_store> log) : log_(std::move(log)) {}
+  void add(partition_id partition, const raft::log_write& write) override {
+    log_->add(partition, write);
+    ++added;
+  }
+  std::optional<error> commit() override {
+    ++commits;
+    return log_->commit();
+  }
+  std::uint64_t incarnation_of(node_id peer) const override { return log_->incarnation_of(peer); }
+  std::optional<error> remember_peer(node_id peer, std::uint64_t incarnation) override { return log_->remember_peer(peer, incarnation); }
+
+  int added = 0;
+  int commits = 0;
+
+ private:
+  std::shared_ptr<persistence::raft_log_store> log_;
+};
+
+// What the network between the nodes knows; the links of the test share it.
+struct network {
+  std::map<node_id, std::vector<raft_peer_handle>> raft_peers;  // by node, then by partition
+  std::set<node_id> unreachable;
+};
+
+// In the place of a link: hands messages over, or loses them.
+link_handle::behavior_type wire(link_handle::pointer self, node_id from, node_id to, std::shared_ptr<network> net) {
+  return {
+      [=](const peer_output& output) {
+        if (net->unreachable.contains(from) || net->unreachable.contains(to)) return;
+        peer_input input;
+        for (const auto& body : output.bodies) input.messages.push_back({from, body});
+        const auto there = net->raft_peers.find(to);
+        if (there == net->raft_peers.end() || there->second.empty()) return;
+        self->send(there->second.at(output.partition.value), std::move(input));
+      },
+      [](const forward_requests&) {}, [](const forward_replies&) {}, [](const leaders_changed&) {}, [](const node_tick&) {},
+      [=](const stop&) { self->quit(); },
+  };
+}
+
+// In the place of the gateway: remembers what it is told.
+struct told {
+  std::map<std::uint64_t, kv::operation_response> replies;
+  std::map<partition_id, messages::partition_leader> leaders;
+  std::vector<peer_checked> checked;
+};
+gateway_handle::behavior_type listening_gateway(gateway_handle::pointer self, std::shared_ptr<told> heard) {
+  return {
+      [](const gateway_wiring&) {},
+      [=](const partition_replies& replies) {
+        for (const auto& reply : replies.replies) CAF_REQUIRE(heard->replies.emplace(reply.origin, reply.response).second);
+      },
+      [=](const leaders_changed& news) {
+        for (const auto& entry : news.partitions) heard->leaders[entry.partition] = entry;
+      },
+      [=](const peer_checked& checked) { heard->checked.push_back(checked); },
+      [](const link_broken&) {},
+      [](const node_tick&) {},
+      [=](const stop&) { self->quit(); },
+  };
+}
+
+constexpr std::uint32_t partitions = 2;
+
+struct node {
+  node_id id;
+  std::shared_ptr<persistence::memory_store> log_disk = std::make_shared<persistence::memory_store>();
+  std::shared_ptr<persistence::memory_store> data_disk = std::make_shared<persistence::memory_store>();
+  std::unique_ptr<node_clock> clock;
+
+  std::shared_ptr<counting_device> device;
+  std::shared_ptr<persistence::raft_log_store> log;
+  std::vector<std::unique_ptr<persistence::data_store>> stores;
+  std::vector<std::unique_ptr<raft::log_reader>> readers;
+  std::shared_ptr<told> heard = std::make_shared<told>();
+  cluster_handle cluster;
+  gateway_handle gateway;
+  log_writer_handle log_writer;
+  std::map<node_id, link_handle> links;
+  std::vector<partition_handle> hosted;
+  bool is_up = false;
+};
+
+struct fixture : test_coordinator_fixture<> {
+  explicit fixture(std::uint64_t seed = 1) : dice(seed) {
+    std::vector<std::pair<std::string, std::string>> members;
+    for (int i = 1; i <= 3; ++i) members.emplace_back("n" + std::to_string(i), "h:" + std::to_string(i));
+    map = routing::form_cluster(members, partitions, 3);
+    for (std::uint32_t i = 1; i <= 3; ++i) {
+      auto& n = nodes[node_id{i}];
+      n.id = node_id{i};
+      n.clock = std::make_unique<node_clock>([this] { return wall_ms(); });
+      start(n.id);
+    }
+  }
+
+  ~fixture() {
+    for (auto& [id, n] : nodes)
+      if (n.is_up) kill(id);
+    net->raft_peers.clear();
+    run_jobs();
+  }
+
+  std::uint64_t wall_ms() {
+    return 1'700'000'000'000 + static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(sched.clock().now().time_since_epoch()).count());
+  }
+
+  void start(node_id id) {
+    auto& n = nodes[id];
+    const auto fatal = [](const error& e) { CAF_FAIL(e.message); };
+    auto opened = persistence::raft_log_store::open(n.log_disk, nullptr, fatal);
+    n.log = std::move(*opened);
+    n.device = std::make_shared<counting_device>(n.log);
+    n.heard = std::make_shared<told>();
+    n.cluster = sys.spawn(cluster_actor, cluster_settings{id, map});
+    n.gateway = sys.spawn(listening_gateway, n.heard);
+    // In the product it is detached, on a thread of its own; here everything takes its turn.
+    n.log_writer = sys.spawn(log_writer_actor, n.device);
+    for (const auto& member : map.members)
+      if (member.id != id) n.links[member.id] = sys.spawn(wire, id, member.id, net);
+    auto peers = std::make_shared<std::vector<raft_peer_handle>>();
+    for (std::uint32_t p = 0; p < partitions; ++p) {
+      auto store = persistence::data_store::open(n.data_disk, partition_id{p}, fatal);
+      n.stores.push_back(std::move(*store));
+      n.readers.push_back(n.log->reader(partition_id{p}));
+      partition_settings settings;
+      settings.raft.partition = partition_id{p};
+      settings.raft.self = id;
+      settings.raft.voters.voters = routing::replicas_of(map, partition_id{p});
+      settings.raft.found = *n.log->load(partition_id{p}, n.stores.back()->applied_index());
+      settings.raft.log = n.readers.back().get();
+      settings.raft.seed = dice.next();
+      settings.store = n.stores.back().get();
+      settings.clock = n.clock.get();
+      settings.events = &silent_log();
+      settings.map = map;
+      n.hosted.push_back(sys.spawn(partition_actor, settings, partition_peers{n.gateway, n.log_writer, n.cluster, n.links},
+                                   [peers](raft_peer_handle peer) { peers->push_back(std::move(peer)); }));
+      run_jobs();
+    }
+    net->raft_peers[id] = *peers;
+    anon_send(n.cluster, cluster_wiring{n.gateway, n.links, *peers});
+    n.is_up = true;
+    run_jobs();
+  }
+
+  // Its actors end at once; what was not synced is lost.
+  void kill(node_id id) {
+    auto& n = nodes[id];
+    net->raft_peers[id].clear();
+    for (auto& hosted : n.hosted) anon_send_exit(hosted, caf::exit_reason::kill);
+    anon_send_exit(n.cluster, caf::exit_reason::kill);
+    anon_send_exit(n.gateway, caf::exit_reason::kill);
+    anon_send_exit(n.log_writer, caf::exit_reason::kill);
+    for (auto& [peer, link] : n.links) anon_send_exit(link, caf::exit_reason::kill);
+    n.hosted.clear();
+    n.links.clear();
+    n.cluster = cluster_handle();
+    n.gateway = gateway_handle();
+    n.log_writer = log_writer_handle();
+    run_jobs();
+    n.stores.clear();
+    n.readers.clear();
+    n.device.reset();
+    n.log.reset();
+    n.log_disk->lose_unsynced();
+    n.data_disk->lose_unsynced();
+    n.is_up = false;
+    net->unreachable.insert(id);
+  }
+
+  // Whoever has something to do goes next by lot.
+  void run_jobs() {
+    while (!sched.jobs.empty()) {
+      std::swap(sched.jobs.front(), sched.jobs[dice.below(sched.jobs.size())]);
+      sched.run_once();
+    }
+  }
+
+  void pass(std::chrono::milliseconds time) {
+    for (; time.count() > 0; time -= std::chrono::milliseconds(10)) {
+      sched.clock().advance_time(std::chrono::milliseconds(10));
+      run_jobs();
+    }
+  }
+
+  // The node that leads a partition, by its own word.
+  node_id leader_of(std::uint32_t partition) {
+    for (auto& [id, n] : nodes) {
+      if (!n.is_up || net->unreachable.contains(id)) continue;
+      const auto known = n.heard->leaders.find(partition_id{partition});
+      if (known != n.heard->leaders.end() && known->second.leader == id) return id;
+    }
+    return no_node;
+  }
+
+  node_id await_leader(std::uint32_t partition) {
+    for (int i = 0; i < 300; ++i) {
+      if (const auto leader = leader_of(partition); leader != no_node) return leader;
+      pass(std::chrono::milliseconds(10));
+    }
+    CAF_FAIL("no leader");
+    return no_node;
+  }
+
+  std::uint64_t set(node_id at, std::uint32_t partition, const std::string& key, const std::string& value, std::uint64_t sequence) {
+    kv::set_request request;
+    request.key = key;
+    request.value = value;
+    return ask(at, partition, request, sequence);
+  }
+
+  std::uint64_t ask(node_id at, std::uint32_t partition, kv::operation op, std::uint64_t sequence) {
+    kv::partition_request request;
+    request.origin = ++origin;
+    request.client = 5;
+    request.sequence = sequence;
+    request.issued_at = timestamp_at(wall_ms());
+    request.op = std::move(op);
+    client_operations work;
+    work.requests.push_back(std::move(request));
+    anon_send(nodes[at].hosted[partition], std::move(work));
+    return origin;
+  }
+
+  std::string answer(node_id at, std::uint64_t o) {
+    const auto found = nodes[at].heard->replies.find(o);
+    if (found == nodes[at].heard->replies.end()) return "none";
+    if (const auto* e = std::get_if<error>(&found->second)) return std::string(to_string(e->code));
+    if (const auto* s = std::get_if<kv::set_response>(&found->second)) return "r" + std::to_string(s->revision);
+    if (const auto* g = std::get_if<kv::get_response>(&found->second)) return g->value.str();
+    return "other";
+  }
+
+  prng dice;
+  routing::partition_map map;
+  std::shared_ptr<network> net = std::make_shared<network>();
+  std::map<node_id, node> nodes;
+  std::uint64_t origin = 0;
+};
+
+kv::operation get_of(const std::string& key) {
+  kv::get_request request;
+  request.key = key;
+  return request;
+}
+
+}  // namespace
+
+CAF_TEST_FIXTURE_SCOPE(replica_group_tests, fixture)
+
+CAF_TEST(a write at the leader is answered and reaches every replica) {
+  const auto leader = await_leader(0);
+  pass(std::chrono::milliseconds(100));
+  const auto write = set(leader, 0, "k", "v", 1);
+  run_jobs();
+  CAF_CHECK_EQUAL(answer(leader, write), "r0");
+  const auto read = ask(leader, 0, get_of("k"), 2);
+  run_jobs();
+  CAF_CHECK_EQUAL(answer(leader, read), "v");
+  pass(std::chrono::milliseconds(100));
+  for (auto& [id, n] : nodes) CAF_CHECK(n.stores[0]->latest("k")->has_value());
+  for (auto& [id, n] : nodes) {
+    if (id == leader) continue;
+    const auto refused = set(id, 0, "k", "w", 3);
+    run_jobs();
+    CAF_CHECK_EQUAL(answer(id, refused), "not_leader");
+  }
+}
+
+CAF_TEST(the partition map is stored in partition zero) {
+  const auto leader = await_leader(0);
+  pass(std::chrono::milliseconds(200));
+  const auto stored = nodes[leader].stores[0]->latest("__kahuna:partition_map");
+  CAF_REQUIRE(stored.has_value());
+  CAF_REQUIRE(stored->has_value());
+  CAF_CHECK(*messages::decode<routing::partition_map>((*stored)->value.view()) == map);
+}
+
+CAF_TEST(after the leader died another serves and a repeated write is applied once) {
+  const auto old_leader = await_leader(1);
+  pass(std::chrono::milliseconds(100));
+  const auto write = set(old_leader, 1, "k", "v", 1);
+  run_jobs();
+  CAF_REQUIRE_EQUAL(answer(old_leader, write), "r0");
+  kill(old_leader);
+  const auto leader = await_leader(1);
+  CAF_CHECK(leader != old_leader);
+  pass(std::chrono::milliseconds(100));
+  const auto again = set(leader, 1, "k", "v", 1);
+  run_jobs();
+  CAF_CHECK_EQUAL(answer(leader, again), "r0");
+  const auto next = set(leader, 1, "k", "w", 2);
+  run_jobs();
+  CAF_CHECK_EQUAL(answer(leader, next), "r1");
+
+  // It comes back on what its disk has, and catches up.
+  net->unreachable.erase(old_leader);
+  start(old_leader);
+  pass(std::chrono::milliseconds(1000));
+  CAF_CHECK_EQUAL((*nodes[old_leader].stores[1]->latest("k"))->revision, 1);
+}
+
+CAF_TEST(a leader that is cut off answers nothing as done) {
+  const auto old_leader = await_leader(1);
+  pass(std::chrono::milliseconds(100));
+  net->unreachable.insert(old_leader);
+  const auto write = set(old_leader, 1, "k", "lost", 1);
+  pass(std::chrono::milliseconds(200));
+  CAF_CHECK_EQUAL(answer(old_leader, write), "none");
+  pass(std::chrono::milliseconds(800));
+  CAF_CHECK_EQUAL(answer(old_leader, write), "leadership_lost");
+  const auto leader = await_leader(1);
+  const auto other = set(leader, 1, "k", "kept", 2);
+  pass(std::chrono::milliseconds(100));
+  CAF_CHECK_EQUAL(answer(leader, other), "r0");
+  net->unreachable.clear();
+  pass(std::chrono::milliseconds(1000));
+  CAF_CHECK((*nodes[old_leader].stores[1]->latest("k"))->value == shared_bytes("kept"));
+}
+
+CAF_TEST(what is waiting is written with one sync) {
+  const auto leader = await_leader(1);
+  pass(std::chrono::milliseconds(100));
+  auto& device = *nodes[leader].device;
+  const auto commits = device.commits;
+  const auto added = device.added;
+  // Two partitions' writes, both in the log_writer's mailbox before it runs.
+  raft::log_write write;
+  write.number = 1;
+  write.state = raft::hard_state{term_id{100}, node_id{1}};
+  auto self_handle = nodes[leader].log_writer;
+  anon_send(self_handle, append_to_log{partition_id{7}, write});
+  anon_send(self_handle, append_to_log{partition_id{8}, write});
+  // In the order of their arrival: the lot is for others.
+  sched.run();
+  CAF_CHECK_EQUAL(device.added, added + 2);
+  CAF_CHECK_EQUAL(device.commits, commits + 1);
+}
+
+CAF_TEST(a node is known by the data that it came with first) {
+  auto& n = nodes[node_id{1}];
+  const auto check = [&](std::uint64_t token, std::uint64_t incarnation, bool is_probe) {
+    n.heard->checked.clear();
+    caf::send_as(n.gateway, n.log_writer, check_peer{token, node_id{2}, incarnation, is_probe});
+    run_jobs();
+    CAF_REQUIRE_EQUAL(n.heard->checked.size(), 1u);
+    CAF_CHECK_EQUAL(n.heard->checked[0].token, token);
+    return !n.heard->checked[0].is_known_otherwise;
+  };
+  CAF_CHECK(check(1, 10, true));
+  CAF_CHECK(check(2, 11, false));  // a probe is not remembered
+  CAF_CHECK(check(3, 11, false));
+  CAF_CHECK(!check(4, 12, false));
+  CAF_CHECK(!check(5, 12, true));
+}
+
+CAF_TEST(the cluster knows where its replicas stand) {
+  static_cast<void>(await_leader(0));
+  static_cast<void>(await_leader(1));
+  pass(std::chrono::milliseconds(200));
+  auto& n = nodes[node_id{1}];
+  anon_send(n.cluster, peer_seen{node_id{2}, true});
+  run_jobs();
+  self->send(n.cluster, get_status{});
+  run_jobs();
+  bool is_answered = false;
+  self->receive([&](const node_status& status) {
+    is_answered = true;
+    CAF_CHECK_EQUAL(status.alive.size(), 2u);
+    CAF_CHECK_EQUAL(status.replicas.size(), partitions);
+    for (const auto& known : status.leaders) CAF_CHECK(known.leader == leader_of(known.partition.value));
+  });
+  CAF_CHECK(is_answered);
+}
+
+CAF_TEST(the transaction manager refuses what it can not do yet) {
+  auto& n = nodes[node_id{1}];
+  auto manager = sys.spawn(transaction_manager_actor, n.gateway);
+  kv::partition_request request;
+  request.origin = 4711;
+  client_operations work;
+  work.requests.push_back(request);
+  anon_send(manager, std::move(work));
+  run_jobs();
+  CAF_CHECK_EQUAL(answer(n.id, 4711), "unavailable");
+  anon_send_exit(manager, caf::exit_reason::user_shutdown);
+}
+
+CAF_TEST_FIXTURE_SCOPE_END()
+
+CAF_TEST(any order of the jobs gives the same outcome) {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    CAF_MESSAGE("seed " << seed);
+    fixture group(seed);
+    const auto leader = group.await_leader(0);
+    group.pass(std::chrono::milliseconds(100));
+    std::vector<std::uint64_t> writes;
+    for (std::uint64_t i = 0; i < 50; ++i) writes.push_back(group.set(leader, 0, "k", std::to_string(i), i + 1));
+    group.pass(std::chrono::milliseconds(100));
+    // A gateway's operations reach the partition in the order in which it sent them.
+    for (std::uint64_t i = 0; i < 50; ++i) CAF_CHECK_EQUAL(group.answer(leader, writes[i]), "r" + std::to_string(i));
+    group.pass(std::chrono::milliseconds(200));
+    for (auto& [id, n] : group.nodes) CAF_CHECK_EQUAL((*n.stores[0]->latest("k"))->revision, 49);
+  }
+}

@@ -1,0 +1,198 @@
+#define CAF_SUITE codec
+#include "caf/test/unit_test.hpp"
+
+#include <limits>
+
+#include "core/base/prng.hpp"
+#include "core/kv/write_batch.hpp"
+#include "messages/codec/portable_archive.hpp"
+#include "messages/protocol.hpp"
+
+using namespace kahuna;
+using namespace kahuna::messages;
+
+namespace {
+
+std::string hex(const std::string& bytes) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string out;
+  for (const char c : bytes) {
+    out += digits[static_cast<unsigned char>(c) >> 4];
+    out += digits[static_cast<unsigned char>(c) & 15];
+  }
+  return out;
+}
+
+kv::write_batch sample_batch() {
+  kv::write_batch batch;
+  batch.stamp = timestamp{1000};
+  batch.mutations.push_back({"k", {3, false, timestamp{999}, timestamp{1000}, 5000, "value"}});
+  batch.mutations.push_back({"gone", {2, true, timestamp{1000}, timestamp{1000}, 0, ""}});
+  batch.windows.push_back({7, 1, {{9, 3, timestamp{1000}}}});
+  return batch;
+}
+
+client_requests sample_requests() {
+  client_requests body;
+  body.floor = 4;
+  body.observed = timestamp{77};
+  kv::set_request set;
+  set.key = "k";
+  set.value = "v";
+  set.if_value = shared_bytes("old");
+  set.if_revision = -1;
+  set.expires_ms = 1500;
+  body.requests.push_back({5, timestamp{70}, 900, set});
+  kv::get_request get;
+  get.key = "k";
+  get.at_revision = 3;
+  body.requests.push_back({6, timestamp{70}, 900, get});
+  kv::scan_by_prefix_request scan;
+  scan.prefix = "p";
+  scan.partition = partition_id{4};
+  scan.view = {timestamp{1}, 2};
+  body.requests.push_back({7, timestamp{70}, 900, scan});
+  return body;
+}
+
+peer_messages sample_peer_messages() {
+  peer_messages body;
+  body.now = timestamp{5};
+  raft::append_request append;
+  append.term = term_id{3};
+  append.prev_log_index = log_index{8};
+  append.prev_log_term = term_id{2};
+  append.commit_index = log_index{7};
+  append.round = 12;
+  append.entries.push_back({term_id{3}, log_index{9}, raft::entry_kind::command, "payload"});
+  body.envelopes.push_back({partition_id{1}, append});
+  body.envelopes.push_back({partition_id{2}, raft::vote_request{term_id{4}, log_index{9}, term_id{3}, true}});
+  body.envelopes.push_back({partition_id{2}, raft::vote_response{term_id{4}, true, true}});
+  body.envelopes.push_back({partition_id{3}, raft::append_response{term_id{4}, 3, false, {}, log_index{8}, log_index{7}, term_id{2}}});
+  return body;
+}
+
+client_replies sample_replies() {
+  client_replies body;
+  body.now = timestamp{123};
+  body.replies.push_back({1, kv::set_response{true, 4, timestamp{120}}});
+  body.replies.push_back({2, error{errc::overloaded, "later"}});
+  kv::list_response list;
+  list.items.push_back({"a", "1", 2, 0, timestamp{3}});
+  list.has_more = true;
+  list.view = {timestamp{9}, 8};
+  body.replies.push_back({3, list});
+  kv::get_response get;
+  get.is_found = true;
+  get.revision = 1;
+  get.value = "v";
+  body.replies.push_back({4, get});
+  return body;
+}
+
+// Encoding what was decoded gives the same bytes: every field went there and back.
+template <class T>
+void check_round_trip(const T& x) {
+  const auto bytes = encode(x);
+  const auto back = decode<T>(bytes);
+  CAF_REQUIRE(back.has_value());
+  CAF_CHECK_EQUAL(hex(encode(*back)), hex(bytes));
+}
+
+template <class T>
+void check_hostile(const T& x) {
+  const auto bytes = encode(x);
+  for (std::size_t length = 0; length < bytes.size(); ++length) CAF_REQUIRE(!decode<T>(std::string_view(bytes).substr(0, length)));
+  CAF_CHECK(!decode<T>(bytes + 'x'));
+  // Damaged bytes may decode to something else; they must not crash, and not take memory that they do not fill.
+  prng dice(3);
+  for (int i = 0; i < 3000; ++i) {
+    auto damaged = bytes;
+    for (auto flips = dice.between(1, 4); flips > 0; --flips)
+      damaged[dice.below(damaged.size())] = static_cast<char>(dice.below(256));
+    if (const auto decoded = decode<T>(damaged)) static_cast<void>(encode(*decoded));
+  }
+}
+
+struct first_version {
+  std::uint32_t a = 0;
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& a;
+  }
+};
+
+struct second_version {
+  std::uint32_t a = 0;
+  std::uint32_t b = 7;
+  template <class Archive>
+  void serialize(Archive& archive, unsigned version) {
+    archive& a;
+    if (version >= 1) archive& b;
+  }
+};
+
+}  // namespace
+
+BOOST_CLASS_VERSION(second_version, 1)
+
+CAF_TEST(everything that travels comes back) {
+  check_round_trip(sample_batch());
+  check_round_trip(sample_requests());
+  check_round_trip(sample_replies());
+  check_round_trip(sample_peer_messages());
+  check_round_trip(hello{});
+  check_round_trip(welcome{1, node_id{2}, 3, timestamp{4}, routing::form_cluster({{"n1", "h:1"}}, 16, 1), 5, 6});
+  check_round_trip(refusal{{errc::permission_denied, "no"}, true});
+  check_round_trip(leaders{{{partition_id{1}, term_id{2}, node_id{3}}}});
+  check_round_trip(forwarded_requests{timestamp{1}, {{2, 3, 4, sample_requests().requests[0]}}});
+  check_round_trip(forwarded_replies{timestamp{1}, {{2, kv::delete_response{true, 1, timestamp{5}}}}});
+  check_round_trip(kv::client_window{7, 3, timestamp{9}, {{4, 1, timestamp{8}}}});
+  check_round_trip(raft::hard_state{term_id{5}, node_id{2}});
+  for (const std::int64_t n : {std::int64_t{0}, std::int64_t{-1}, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()})
+    CAF_CHECK_EQUAL(*decode<std::int64_t>(encode(n)), n);
+  CAF_CHECK_EQUAL(*decode<std::uint64_t>(encode(std::numeric_limits<std::uint64_t>::max())), std::numeric_limits<std::uint64_t>::max());
+}
+
+CAF_TEST(the bytes of each record are what they were) {
+  // What is stored and what other versions send is read by these: a change here is a change of the format.
+  CAF_CHECK_EQUAL(hex(encode(raft::hard_state{term_id{5}, node_id{2}})), "000502");
+  CAF_CHECK_EQUAL(hex(encode(raft::log_entry{term_id{300}, log_index{9}, raft::entry_kind::command, "ab"})), "00ac020901026162");
+  CAF_CHECK_EQUAL(hex(encode(sample_batch())),
+                  "00e807020001" "6b" "000600e707e80788270576616c7565" "0004" "676f6e65" "000401e807e8070000" "0100070101000906e807");
+  CAF_CHECK_EQUAL(hex(encode(ping{300})), "00ac02");
+  CAF_CHECK_EQUAL(hex(encode(hello{})), "00cb82a1f2040101010000000000");
+  CAF_CHECK_EQUAL(hex(encode(kv::client_window{7, 3, timestamp{9}, {{4, 1, timestamp{8}}}})), "00070309010004" "0208");
+}
+
+CAF_TEST(hostile bytes are errors and nothing worse) {
+  check_hostile(sample_batch());
+  check_hostile(sample_requests());
+  check_hostile(sample_replies());
+  check_hostile(sample_peer_messages());
+  check_hostile(welcome{1, node_id{2}, 3, timestamp{4}, routing::form_cluster({{"n1", "h:1"}, {"n2", "h:2"}}, 16, 1), 5, 6});
+}
+
+CAF_TEST(forged lengths and counts are refused before anything is allocated) {
+  const std::string length_of_2_31("\x80\x80\x80\x80\x08", 5);
+  CAF_CHECK(!decode<std::string>(length_of_2_31));
+  CAF_CHECK(!decode<shared_bytes>(length_of_2_31));
+  CAF_CHECK(!decode<std::vector<std::uint64_t>>(length_of_2_31));
+  CAF_CHECK(!decode<std::vector<kv::mutation>>(length_of_2_31 + "abc"));
+  CAF_CHECK(!decode<std::uint64_t>(std::string(10, '\xff')));
+  CAF_CHECK(!decode<std::uint32_t>(encode(std::uint64_t{1} << 32)));
+  CAF_CHECK(!decode<bool>(std::string("\x02", 1)));
+  CAF_CHECK(!decode<errc>(std::string("\x00", 1)));
+  CAF_CHECK(!decode<errc>(std::string("\x7f", 1)));
+  CAF_CHECK(!decode<kv::operation>(std::string("\x20", 1)));
+  CAF_CHECK(!decode<std::optional<bool>>(std::string("\x02", 1)));
+}
+
+CAF_TEST(older class versions are read and newer ones refused) {
+  const auto old_bytes = encode(first_version{5});
+  const auto read = decode<second_version>(old_bytes);
+  CAF_REQUIRE(read.has_value());
+  CAF_CHECK_EQUAL(read->a, 5u);
+  CAF_CHECK_EQUAL(read->b, 7u);
+  CAF_CHECK(!decode<first_version>(encode(second_version{5, 6})));
+}

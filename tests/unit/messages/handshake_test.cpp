@@ -1,0 +1,82 @@
+#define CAF_SUITE handshake
+#include "caf/test/unit_test.hpp"
+
+#include "messages/connection/handshake.hpp"
+
+using namespace kahuna;
+using namespace kahuna::messages;
+
+namespace {
+
+struct fixture {
+  routing::partition_map map = routing::form_cluster({{"n1", "h:1"}, {"n2", "h:2"}}, 16, 2);
+
+  hello node_hello() const {
+    hello said;
+    said.role = connection_role::node;
+    said.cluster_id = map.cluster_id;
+    said.node = node_id{2};
+    said.incarnation = 5;
+    return said;
+  }
+  static hello client_hello() {
+    hello said;
+    said.client_id = 9;
+    return said;
+  }
+  bool is_accepted(const hello& said) const { return std::holds_alternative<std::uint16_t>(check_hello(said, {map, node_id{1}})); }
+  bool is_refused_for_good(const hello& said) const {
+    const auto verdict = check_hello(said, {map, node_id{1}});
+    const auto* refused = std::get_if<refusal>(&verdict);
+    return refused != nullptr && refused->is_final && !refused->reason.message.empty();
+  }
+};
+
+}  // namespace
+
+CAF_TEST_FIXTURE_SCOPE(handshake_tests, fixture)
+
+CAF_TEST(a client of any or of this cluster is let in) {
+  CAF_CHECK(is_accepted(client_hello()));
+  auto said = client_hello();
+  said.cluster_id = map.cluster_id;
+  CAF_CHECK(is_accepted(said));
+  said.cluster_id ^= 1;
+  CAF_CHECK(is_refused_for_good(said));
+  said = client_hello();
+  said.client_id = 0;
+  CAF_CHECK(is_refused_for_good(said));
+}
+
+CAF_TEST(another member of this cluster is let in) {
+  CAF_CHECK(is_accepted(node_hello()));
+  for (const std::uint32_t id : {0u, 1u, 3u}) {
+    auto said = node_hello();
+    said.node = node_id{id};
+    CAF_CHECK(is_refused_for_good(said));
+  }
+  auto said = node_hello();
+  said.cluster_id = 0;
+  CAF_CHECK(is_refused_for_good(said));
+  said = node_hello();
+  said.incarnation = 0;
+  CAF_CHECK(is_refused_for_good(said));
+}
+
+CAF_TEST(strangers and other versions are refused) {
+  auto said = client_hello();
+  said.magic = 1;
+  CAF_CHECK(is_refused_for_good(said));
+  said = client_hello();
+  said.version_min = said.version_max = protocol_version_max + 1;
+  CAF_CHECK(is_refused_for_good(said));
+  said = client_hello();
+  said.version_min = 2;
+  said.version_max = 1;
+  CAF_CHECK(is_refused_for_good(said));
+  said = client_hello();
+  said.version_max = 100;
+  CAF_CHECK(is_accepted(said));
+}
+
+CAF_TEST_FIXTURE_SCOPE_END()
