@@ -1,5 +1,5 @@
 // Raft groups under faults, many seeds. A failure prints its options; a single seed is run again with
-//   KAHUNA_SIM_SEED=… sim_raft_test
+//   KAHUNA_SIM_SEED=… sim_raft
 #define CAF_SUITE raft_simulation
 #include "caf/test/unit_test.hpp"
 
@@ -14,7 +14,7 @@ namespace {
 
 std::uint64_t seeds() {
   const char* given = std::getenv("KAHUNA_SIM_SEEDS");
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : 80;
+  return given != nullptr ? std::strtoull(given, nullptr, 10) : 300;
 }
 
 // Faults drawn from the seed: some runs have one kind, some all.

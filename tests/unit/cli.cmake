@@ -1,6 +1,6 @@
 # The folder of a program may be missing from a configuration, and its library with it.
 if(TARGET kahuna_cli)
-  kahuna_test(output_test
+  kahuna_test(unit_cli
     SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/cli/output_test.cpp
             ${CMAKE_CURRENT_SOURCE_DIR}/cli/options_test.cpp
             ${CMAKE_CURRENT_SOURCE_DIR}/cli/session_test.cpp
