@@ -6,6 +6,7 @@
 #include "actors/fatal.hpp"
 #include "actors/raft_peer_actor.hpp"
 #include "core/kv/operation_routing.hpp"
+#include "messages/batch.hpp"
 #include "messages/connection/handshake.hpp"
 
 namespace kahuna::actors {
@@ -93,7 +94,6 @@ error deadline_error() { return {errc::timeout, "the deadline passed while the r
 struct arrived_request {
   gateway_request origin;
   std::uint64_t client = 0;
-  std::uint64_t floor = 0;
   messages::client_request request;
   bool may_forward = true;
 };
@@ -113,7 +113,7 @@ void route(self_pointer self, arrived_request arrived) {
   const auto leader = state.leaders[partition->value].leader;
   // A replica of this node is asked also when its leadership is only suspected: it knows best.
   if (leader == state.settings.self && state.wiring.partitions.contains(*partition)) {
-    state.to_partitions[*partition].push_back({token, arrived.client, request.sequence, arrived.floor, request.issued_at,
+    state.to_partitions[*partition].push_back({token, arrived.client, request.sequence, request.floor, request.issued_at,
                                                std::move(request.op), false});
     return want_drain(self);
   }
@@ -123,7 +123,7 @@ void route(self_pointer self, arrived_request arrived) {
                                                                                std::to_string(partition->value)});
   entry.forwarded_to = leader;
   request.budget_ms = budget_ms;
-  state.to_forward[leader].push_back({token, arrived.client, arrived.floor, std::move(request)});
+  state.to_forward[leader].push_back({token, arrived.client, std::move(request)});
   want_drain(self);
 }
 
@@ -198,7 +198,7 @@ complaint take_client_requests(self_pointer self, gateway_session& session, mess
     } else {
       ++session.requests;
       const auto sequence = request.sequence;
-      route(self, {{number, sequence, no_node, no_node, false}, session.hello.client_id, body.floor, std::move(request), true});
+      route(self, {{number, sequence, no_node, no_node, false}, session.hello.client_id, std::move(request), true});
     }
   }
   return std::nullopt;
@@ -224,7 +224,7 @@ complaint take_forwarded_requests(self_pointer self, gateway_session& session, m
       want_drain(self);
       continue;
     }
-    route(self, {{0, forwarded.token, session.hello.node, no_node, false}, forwarded.client, forwarded.floor,
+    route(self, {{0, forwarded.token, session.hello.node, no_node, false}, forwarded.client,
                  std::move(forwarded.request), false});
   }
   return std::nullopt;
@@ -352,7 +352,9 @@ void on_drain(self_pointer self) {
     if (session == nullptr) continue;
     auto replies = std::exchange(session->replies, {});
     replies.now = state.settings.clock->now();
-    send_frame(self, *session, messages::frame_kind::client_replies, replies);
+    messages::send_in_batches(replies, &messages::client_replies::replies, [&](const messages::client_replies& batch) {
+      send_frame(self, *session, messages::frame_kind::client_replies, batch);
+    });
   }
 }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "actors/fatal.hpp"
+#include "messages/batch.hpp"
 
 namespace kahuna::actors {
 
@@ -46,33 +47,20 @@ void take_lost(self_pointer self, const messages::connection_loss& loss,
   drop_everything(self);
 }
 
-// One frame a kind for everything that has collected. A peer that does not take what it is sent gets no more: Raft's
+// As few frames as it takes for everything that has collected. A peer that does not take what it is sent gets no more: Raft's
 // messages repeat themselves, requests are refused.
 void on_drain(self_pointer self) {
   auto& state = self->state;
   state.is_drain_sent = false;
   auto& connection = *state.connection;
   if (!connection.has_room()) return drop_everything(self);
-  bool is_sent = false;
-  if (auto& collected = state.peer_messages; !collected.envelopes.empty()) {
-    collected.now = state.settings.clock->now();
-    connection.send(frame_kind::peer_messages, collected);
-    collected.envelopes.clear();
-    is_sent = true;
-  }
-  if (auto& collected = state.requests; !collected.requests.empty()) {
-    collected.observed = state.settings.clock->now();
-    connection.send(frame_kind::forwarded_requests, collected);
-    collected.requests.clear();
-    is_sent = true;
-  }
-  if (auto& collected = state.replies; !collected.replies.empty()) {
-    collected.now = state.settings.clock->now();
-    connection.send(frame_kind::forwarded_replies, collected);
-    collected.replies.clear();
-    is_sent = true;
-  }
-  if (is_sent) connection.flush();
+  const auto now = state.settings.clock->now();
+  state.peer_messages.now = state.requests.observed = state.replies.now = now;
+  const auto send_as = [&](frame_kind kind) { return [&connection, kind](const auto& body) { connection.send(kind, body); }; };
+  messages::send_in_batches(state.peer_messages, &messages::peer_messages::envelopes, send_as(frame_kind::peer_messages));
+  messages::send_in_batches(state.requests, &messages::forwarded_requests::requests, send_as(frame_kind::forwarded_requests));
+  messages::send_in_batches(state.replies, &messages::forwarded_replies::replies, send_as(frame_kind::forwarded_replies));
+  connection.flush();
 }
 
 template <class T>

@@ -69,7 +69,8 @@ std::optional<node_slot> client_core::choose_slot(const pending_request& request
 void client_core::dispatch(std::uint64_t sequence, instant now) {
   auto& request = requests_.at(sequence);
   KAHUNA_CHECK(!request.at, sequence);
-  if (map_) request.partition = kv::partition_of(*map_, request.op);
+  if (map_ && !request.partition) assign_partition(sequence, request);
+  if (map_ && !request.partition) return answer(sequence, error{errc::invalid_argument, "there is no such partition"}, now);
   if (request.issued_at == timestamp{} && observed_ != timestamp{}) request.issued_at = estimated_now(now);
   const auto slot = map_ ? choose_slot(request) : std::nullopt;
   if (!slot) {
@@ -106,10 +107,21 @@ void client_core::leave_slot(std::uint64_t sequence, pending_request& request) {
   request.at.reset();
 }
 
+// A key's partition never changes. Requests get theirs in the order of their sequences: before the map is known none is
+// sent, and then all that wait are looked at before any is.
+void client_core::assign_partition(std::uint64_t sequence, pending_request& request) {
+  request.partition = kv::partition_of(*map_, request.op);
+  if (request.partition && kv::is_write(request.op)) open_writes_[request.partition->value].insert(sequence);
+}
+
+// Whoever asked has the answers of all writes to the partition below its oldest one that is open.
+std::uint64_t client_core::floor_of(partition_id partition) const {
+  const auto& open = open_writes_[partition.value];
+  return open.empty() ? next_sequence_ : *open.begin();
+}
+
 messages::client_requests client_core::make_batch(slot_state& slot, std::size_t& taken, instant now) {
   messages::client_requests batch;
-  // Whoever asked has heard the answers of everything below the oldest request that is still open.
-  batch.floor = requests_.empty() ? next_sequence_ : requests_.begin()->first;
   batch.observed = observed_;
   std::size_t bytes = 0;
   for (; taken < slot.outbox.size() && batch.requests.size() < options_.batch_requests_max && bytes < options_.batch_bytes_max;
@@ -117,7 +129,7 @@ messages::client_requests client_core::make_batch(slot_state& slot, std::size_t&
     const auto sequence = slot.outbox[taken];
     const auto& request = requests_.at(sequence);
     bytes += kv::payload_bytes(request.op);
-    batch.requests.push_back({sequence, request.issued_at, milliseconds_of(request.attempt_ends - now), request.op});
+    batch.requests.push_back({sequence, request.issued_at, floor_of(*request.partition), milliseconds_of(request.attempt_ends - now), request.op});
   }
   return batch;
 }
@@ -152,6 +164,7 @@ void client_core::node_opened(node_slot number, const messages::welcome& said, i
     map_ = said.map;
     value_bytes_max_ = said.value_bytes_max;
     for (std::uint32_t p = 0; p < map_->partitions; ++p) leaders_.push_back({partition_id{p}, {}, no_node});
+    open_writes_.resize(map_->partitions);
   } else if (map_->cluster_id != said.map.cluster_id) {
     last_failure_ = error{errc::invalid_argument, slot.address + " belongs to another cluster than the other endpoints"};
     slot.is_given_up = true;
@@ -299,6 +312,7 @@ void client_core::answer(std::uint64_t sequence, kv::operation_response response
   auto& request = node.mapped();
   leave_slot(sequence, request);
   waiting_.erase(sequence);
+  if (request.partition && kv::is_write(request.op)) open_writes_[request.partition->value].erase(sequence);
   if (request.is_of_list) return take_page(request, std::move(response), now);
   ready_.answers.emplace_back(request.token, std::move(response));
 }

@@ -126,6 +126,8 @@ class client_core {
   void dispatch(std::uint64_t sequence, instant now);
   std::optional<node_slot> choose_slot(const pending_request& request) const;
   void wait(std::uint64_t sequence, instant now);
+  void assign_partition(std::uint64_t sequence, pending_request& request);
+  std::uint64_t floor_of(partition_id partition) const;
   void leave_slot(std::uint64_t sequence, pending_request& request);
   void take_reply(node_slot slot, messages::client_reply reply, instant now);
   void on_due(std::uint64_t sequence, instant now);
@@ -147,6 +149,7 @@ class client_core {
   std::map<std::uint64_t, pending_request> requests_;  // by sequence
   std::map<std::uint64_t, pending_list> lists_;        // by number
   std::set<std::uint64_t> waiting_;                    // sequences at no node
+  std::vector<std::set<std::uint64_t>> open_writes_;   // by partition
   std::uint64_t next_sequence_ = 1;
   std::uint64_t next_list_ = 1;
   deadline_wheel due_;

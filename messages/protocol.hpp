@@ -137,23 +137,24 @@ struct pong {
 struct client_request {
   std::uint64_t sequence = 0;   // unique and rising within a client, from 1
   timestamp issued_at;          // the client's estimate of the cluster's clock when it first sent it
+  // The client's caller has the answers of all its writes to this partition with lower sequences: forget them.
+  std::uint64_t floor = 0;
   std::uint32_t budget_ms = 0;  // what is left of its deadline; the node answers `timeout` by then
   kv::operation op;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& sequence& issued_at& budget_ms& op;
+    archive& sequence& issued_at& floor& budget_ms& op;
   }
 };
 
 struct client_requests {
-  std::uint64_t floor = 0;  // every sequence below has been answered to the client's caller: forget it
   timestamp observed;       // the highest stamp that the client has seen
   std::vector<client_request> requests;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& floor& observed& requests;
+    archive& observed& requests;
   }
 };
 
@@ -213,12 +214,11 @@ struct peer_messages {
 struct forwarded_request {
   std::uint64_t token = 0;  // the forwarding gateway's; comes back with the reply
   std::uint64_t client = 0;
-  std::uint64_t floor = 0;
   client_request request;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& token& client& floor& request;
+    archive& token& client& request;
   }
 };
 

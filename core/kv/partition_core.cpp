@@ -127,7 +127,7 @@ std::optional<error> partition_core::admit(const partition_request& request) con
     if (auto e = validate(request.op, options_.bounds)) return e;
   if (space_of(request.op) == durability::ephemeral) return unsupported_durability();
   if (pending_requests_ >= options_.pending_requests_max ||
-      pending_bytes_ + payload_bytes(request.op) > options_.pending_bytes_max)
+      (pending_bytes_ != 0 && pending_bytes_ + payload_bytes(request.op) > options_.pending_bytes_max))
     return error{errc::overloaded, "partition " + std::to_string(id_.value) + " has too much under way; retry after 50 ms"};
   if (!is_write(request.op)) return std::nullopt;
   if (unix_ms(request.issued_at) + request_age_ms_max < unix_ms(clock_.last()))

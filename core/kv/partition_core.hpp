@@ -38,9 +38,10 @@ namespace kahuna::kv {
 struct partition_options {
   limits bounds;
   std::size_t cache_bytes_max = 8 << 20;
-  // Requests that wait here for their entry, their read or the no-op, and the bytes in them; beyond it: overloaded.
+  // Requests that wait here for their entry, their read or the no-op, and the bytes in them; beyond it: overloaded. One
+  // alone may be larger.
   std::size_t pending_requests_max = 16'384;
-  std::size_t pending_bytes_max = 64 << 20;
+  std::size_t pending_bytes_max = 32 << 20;
   std::size_t batch_bytes_max = 1 << 20;           // of one log entry, unless one operation alone is larger
   std::size_t window_clients_max = 65'536;         // clients that the request window remembers
   std::size_t window_results_per_client_max = 4096;

@@ -36,11 +36,11 @@ std::string header_of(std::uint32_t length) {
 
 messages::client_requests some_requests(prng& dice) {
   messages::client_requests requests;
-  requests.floor = dice.below(3);
   const auto count = dice.between(1, 4);
   for (std::uint64_t i = 0; i < count; ++i) {
     messages::client_request request;
     request.sequence = dice.chance(1, 4) ? dice.next() : i + 1;
+    request.floor = dice.below(3);
     request.issued_at = kahuna::timestamp(dice.chance(1, 2) ? dice.next() : 0);
     request.budget_ms = static_cast<std::uint32_t>(dice.chance(1, 2) ? dice.next() : 100);
     kahuna::kv::set_request set;

@@ -3,6 +3,7 @@ kahuna_test(unit_base
   DEPENDS core_base core_routing LABELS unit)
 kahuna_test(unit_messages
   SOURCES
+    ${CMAKE_CURRENT_SOURCE_DIR}/messages/batch_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/messages/codec_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/messages/frame_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/messages/handshake_test.cpp

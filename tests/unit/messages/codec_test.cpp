@@ -34,7 +34,6 @@ kv::write_batch sample_batch() {
 
 client_requests sample_requests() {
   client_requests body;
-  body.floor = 4;
   body.observed = timestamp{77};
   kv::set_request set;
   set.key = "k";
@@ -42,16 +41,16 @@ client_requests sample_requests() {
   set.if_value = shared_bytes("old");
   set.if_revision = -1;
   set.expires_ms = 1500;
-  body.requests.push_back({5, timestamp{70}, 900, set});
+  body.requests.push_back({5, timestamp{70}, 4, 900, set});
   kv::get_request get;
   get.key = "k";
   get.at_revision = 3;
-  body.requests.push_back({6, timestamp{70}, 900, get});
+  body.requests.push_back({6, timestamp{70}, 4, 900, get});
   kv::scan_by_prefix_request scan;
   scan.prefix = "p";
   scan.partition = partition_id{4};
   scan.view = {timestamp{1}, 2};
-  body.requests.push_back({7, timestamp{70}, 900, scan});
+  body.requests.push_back({7, timestamp{70}, 4, 900, scan});
   return body;
 }
 
@@ -145,7 +144,7 @@ CAF_TEST(everything that travels comes back) {
   check_round_trip(welcome{1, node_id{2}, 3, timestamp{4}, routing::form_cluster({{"n1", "h:1"}}, 16, 1), 5, 6});
   check_round_trip(refusal{{errc::permission_denied, "no"}, true});
   check_round_trip(leaders{{{partition_id{1}, term_id{2}, node_id{3}}}});
-  check_round_trip(forwarded_requests{timestamp{1}, {{2, 3, 4, sample_requests().requests[0]}}});
+  check_round_trip(forwarded_requests{timestamp{1}, {{2, 3, sample_requests().requests[0]}}});
   check_round_trip(forwarded_replies{timestamp{1}, {{2, kv::delete_response{true, 1, timestamp{5}}}}});
   check_round_trip(kv::client_window{7, 3, timestamp{9}, {{4, 1, timestamp{8}}}});
   check_round_trip(raft::hard_state{term_id{5}, node_id{2}});
