@@ -114,7 +114,7 @@ class portable_output {
     } else if constexpr (detail::is_variant<T>) {
       static_assert(std::variant_size_v<T> < 256);
       put_byte(static_cast<std::uint8_t>(x.index()));
-      std::visit([this](const auto& alternative) { save(alternative); }, x);
+      std::visit([this](const auto& alternative) { this->save(alternative); }, x);
     } else {
       constexpr auto version = detail::class_version<T>();
       put_varint(version);

@@ -1,0 +1,197 @@
+#define CAF_SUITE data_store
+#include "caf/test/unit_test.hpp"
+
+#include <map>
+
+#include "core/base/prng.hpp"
+#include "persistence/data_store.hpp"
+#include "persistence/memory_store.hpp"
+#include "persistence/record.hpp"
+
+using namespace kahuna;
+using namespace kahuna::persistence;
+using kv::version;
+
+namespace {
+
+struct fixture {
+  fixture() { reopen(); }
+
+  void reopen() { store = open(partition_id{1}); }
+
+  std::unique_ptr<data_store> open(partition_id id) {
+    auto opened = data_store::open(disk, id, [](const error& e) { CAF_FAIL(e.message); });
+    CAF_REQUIRE(opened.has_value());
+    return std::move(*opened);
+  }
+
+  void apply(std::vector<kv::mutation> mutations, std::vector<kv::client_window> windows = {}, std::vector<std::uint64_t> forgotten = {}) {
+    store->apply({store->applied_index() + 1, timestamp{++stamp}, &mutations, &windows, &forgotten});
+  }
+
+  version made(std::int64_t revision, const std::string& value, bool is_tombstone = false) {
+    return {revision, is_tombstone, timestamp{stamp + 1}, timestamp{stamp + 1}, 0, value};
+  }
+
+  std::string walk(const std::string& prefix, const std::string& after = "", timestamp visible = timestamp{1'000'000}) {
+    std::string seen;
+    const auto damage = store->walk_keys(prefix, after, visible, [&](std::string_view key, const version& v) -> data_store::step {
+      seen += std::string(key) + ":r" + std::to_string(v.revision) + (v.is_tombstone ? "x " : " ");
+      return {};
+    });
+    return damage ? damage->message : seen;
+  }
+
+  std::shared_ptr<memory_store> disk = std::make_shared<memory_store>();
+  std::unique_ptr<data_store> store;
+  std::uint64_t stamp = 0;
+};
+
+}  // namespace
+
+CAF_TEST_FIXTURE_SCOPE(data_store_tests, fixture)
+
+CAF_TEST(the newest version is found and the history is kept) {
+  CAF_CHECK(!store->latest("k")->has_value());
+  apply({{"k", made(0, "a")}});
+  apply({{"k", made(1, "b")}});
+  CAF_CHECK((*store->latest("k"))->value == shared_bytes("b"));
+  apply({{"k", made(1, "", true)}});
+  CAF_CHECK((*store->latest("k"))->is_tombstone);
+  CAF_CHECK((*store->at_revision("k", 1))->value == shared_bytes("b"));
+  apply({{"k", made(2, "c")}});
+  CAF_CHECK_EQUAL((*store->latest("k"))->revision, 2);
+  CAF_CHECK((*store->at_revision("k", 0))->value == shared_bytes("a"));
+  CAF_CHECK(!store->at_revision("k", 3)->has_value());
+  CAF_CHECK(!store->latest("kk")->has_value());
+  CAF_CHECK(!store->at_revision("", 0)->has_value());
+}
+
+CAF_TEST(extending rewrites the newest version in its place) {
+  apply({{"k", made(0, "a")}});
+  auto extended = **store->latest("k");
+  extended.expires_at_ms = 99;
+  apply({{"k", extended}});
+  CAF_CHECK_EQUAL((*store->latest("k"))->expires_at_ms, 99u);
+  CAF_CHECK_EQUAL((*store->at_revision("k", 0))->expires_at_ms, 99u);
+  CAF_CHECK_EQUAL(walk(""), "k:r0 ");
+}
+
+CAF_TEST(revisions order as numbers) {
+  for (std::int64_t r = 0; r < 300; ++r) apply({{"k", made(r, std::to_string(r))}});
+  CAF_CHECK_EQUAL((*store->latest("k"))->revision, 299);
+  for (const std::int64_t r : {0, 1, 127, 128, 255, 256, 299}) CAF_CHECK_EQUAL((*store->at_revision("k", r))->revision, r);
+}
+
+CAF_TEST(a walk gives each key once with what the view sees) {
+  for (std::int64_t r = 0; r < 20; ++r) apply({{"long", made(r, "v")}});
+  const auto view = timestamp{stamp};
+  apply({{"long", made(20, "v")}, {"later", made(0, "v")}});
+  apply({{"b", made(0, "v")}, {"a", made(0, "v")}, {"a/b", made(0, "v")}});
+  apply({{"b", made(0, "", true)}});
+  CAF_CHECK_EQUAL(walk(""), "a:r0 a/b:r0 b:r0x later:r0 long:r20 ");
+  CAF_CHECK_EQUAL(walk("", "", view), "long:r19 ");
+  CAF_CHECK_EQUAL(walk("", "", timestamp{3}), "long:r2 ");
+  CAF_CHECK_EQUAL(walk("a"), "a:r0 a/b:r0 ");
+  CAF_CHECK_EQUAL(walk("a/"), "a/b:r0 ");
+  CAF_CHECK_EQUAL(walk("", "a"), "a/b:r0 b:r0x later:r0 long:r20 ");
+  CAF_CHECK_EQUAL(walk("l", "b"), "later:r0 long:r20 ");
+  CAF_CHECK_EQUAL(walk("", "zzz"), "");
+}
+
+CAF_TEST(a walk skips and stops where it is told to) {
+  for (const auto* key : {"a1", "a2", "b1", "c1", "c2"}) apply({{key, made(0, "v")}});
+  std::string seen;
+  const auto damage = store->walk_keys("", "", timestamp{100}, [&](std::string_view key, const version&) -> data_store::step {
+    seen += std::string(key) + ' ';
+    if (key == "a1") return {data_store::walk::skip_to, "b"};
+    if (key == "c1") return {data_store::walk::stop, {}};
+    return {};
+  });
+  CAF_CHECK(!damage);
+  CAF_CHECK_EQUAL(seen, "a1 b1 c1 ");
+}
+
+CAF_TEST(partitions share a store and nothing else) {
+  apply({{"k", made(0, "mine")}}, {{7, 1, timestamp{1}, {}}});
+  const auto other = open(partition_id{2});
+  CAF_CHECK(!other->latest("k")->has_value());
+  CAF_CHECK(other->applied_index() == log_index{0});
+  CAF_CHECK(other->load_windows()->empty());
+  const auto neighbour = open(partition_id{0});
+  std::size_t seen = 0;
+  CAF_CHECK(!neighbour->walk_keys("", "", timestamp{100}, [&](std::string_view, const version&) -> data_store::step {
+    ++seen;
+    return {};
+  }));
+  CAF_CHECK_EQUAL(seen, 0u);
+}
+
+CAF_TEST(the applied index goes with its effects) {
+  apply({{"k", made(0, "a")}});
+  CAF_REQUIRE(!store->load_windows()->size());
+  CAF_REQUIRE(!disk->flush());
+  apply({{"k", made(1, "b")}});
+  disk->lose_unsynced();
+  reopen();
+  CAF_CHECK(store->applied_index() == log_index{1});
+  CAF_CHECK(store->applied_stamp() == timestamp{1});
+  CAF_CHECK_EQUAL((*store->latest("k"))->revision, 0);
+}
+
+CAF_TEST(windows are replaced and forgotten) {
+  apply({}, {{7, 1, timestamp{1}, {{1, 0, timestamp{1}}}}, {8, 1, timestamp{1}, {}}});
+  apply({}, {{7, 2, timestamp{2}, {{2, 1, timestamp{2}}}}}, {8});
+  reopen();
+  const auto windows = store->load_windows();
+  CAF_REQUIRE_EQUAL(windows->size(), 1u);
+  CAF_CHECK((windows->at(0) == kv::client_window{7, 2, timestamp{2}, {{2, 1, timestamp{2}}}}));
+}
+
+CAF_TEST(a damaged record is an error that names its key) {
+  apply({{"good", made(0, "v")}, {"harmed", made(0, "v")}});
+  const auto cursor = disk->cursor(family::main);
+  for (cursor->seek(""); cursor->is_valid(); cursor->next())
+    if (cursor->key().find("harmed") != std::string_view::npos) {
+      auto batch = disk->make_batch();
+      auto record = std::string(cursor->value());
+      record[1] = static_cast<char>(record[1] ^ 1);
+      batch->put(family::main, cursor->key(), record);
+      CAF_REQUIRE(!disk->write(*batch, sync::no));
+    }
+  const auto found = store->latest("harmed");
+  CAF_REQUIRE(!found);
+  CAF_CHECK(found.error().code == errc::data_corrupted);
+  CAF_CHECK(found.error().message.find("harmed") != std::string::npos);
+  CAF_CHECK(!store->at_revision("harmed", 0));
+  CAF_CHECK(store->latest("good").has_value());
+  CAF_CHECK(walk("").find("harmed") != std::string::npos);
+}
+
+CAF_TEST(random histories equal a plain map) {
+  prng dice(4);
+  std::map<std::string, version> newest;
+  for (int i = 0; i < 1500; ++i) {
+    const auto key = std::string(1, static_cast<char>(1 + dice.below(4))) + std::to_string(dice.below(10));
+    const auto known = newest.find(key);
+    const auto revision = known == newest.end() ? 0 : known->second.revision;
+    const bool is_deletion = known != newest.end() && !known->second.is_tombstone && dice.chance(1, 3);
+    const auto v = made(known == newest.end() ? 0 : is_deletion ? revision : revision + 1, std::to_string(i), is_deletion);
+    apply({{key, v}});
+    newest[key] = v;
+  }
+  std::size_t seen = 0;
+  auto expected = newest.begin();
+  CAF_CHECK(!store->walk_keys("", "", timestamp{1'000'000}, [&](std::string_view key, const version& v) -> data_store::step {
+    CAF_REQUIRE(expected != newest.end());
+    CAF_CHECK_EQUAL(key, expected->first);
+    CAF_CHECK(v == expected->second);
+    CAF_CHECK(**store->latest(key) == v);
+    ++expected;
+    ++seen;
+    return {};
+  }));
+  CAF_CHECK_EQUAL(seen, newest.size());
+}
+
+CAF_TEST_FIXTURE_SCOPE_END()

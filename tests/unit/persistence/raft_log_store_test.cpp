@@ -1,0 +1,195 @@
+#define CAF_SUITE raft_log_store
+#include "caf/test/unit_test.hpp"
+
+#include <fstream>
+
+#include "persistence/memory_store.hpp"
+#include "persistence/raft_log_store.hpp"
+#include "persistence/record.hpp"
+#include "tests/support/process.hpp"
+
+using namespace kahuna;
+using namespace kahuna::persistence;
+
+namespace {
+
+const partition_id p{3};
+
+raft::log_entry entry(std::uint64_t term, std::uint64_t index) {
+  return {term_id{term}, log_index{index}, raft::entry_kind::command, "payload " + std::to_string(index)};
+}
+
+struct fixture {
+  fixture() { reopen(); }
+
+  void reopen() {
+    auto opened = raft_log_store::open(disk, nullptr, [this](const error& e) { fatal = e.message; });
+    CAF_REQUIRE(opened.has_value());
+    log = std::move(*opened);
+  }
+
+  void write(std::optional<raft::hard_state> state, std::vector<raft::log_entry> entries, std::optional<std::uint64_t> truncate_from = {}) {
+    raft::log_write w;
+    w.state = state;
+    w.entries = std::move(entries);
+    if (truncate_from) w.truncate_from = log_index{*truncate_from};
+    log->add(p, w);
+    CAF_REQUIRE(!log->commit());
+  }
+
+  std::string key(std::uint64_t index) {
+    std::string k;
+    append_be32(k, p.value);
+    k.push_back('E');
+    append_be64(k, index);
+    return k;
+  }
+
+  void tamper(const std::string& k, std::optional<std::string> value) {
+    auto batch = disk->make_batch();
+    if (value)
+      batch->put(family::main, k, *value);
+    else
+      batch->erase(family::main, k);
+    CAF_REQUIRE(!disk->write(*batch, sync::yes));
+  }
+
+  std::shared_ptr<memory_store> disk = std::make_shared<memory_store>();
+  std::unique_ptr<raft_log_store> log;
+  std::string fatal;
+};
+
+}  // namespace
+
+CAF_TEST_FIXTURE_SCOPE(raft_log_store_tests, fixture)
+
+CAF_TEST(an empty log is empty) {
+  const auto found = log->load(p, {});
+  CAF_REQUIRE(found.has_value());
+  CAF_CHECK(found->last_index == log_index{0});
+  CAF_CHECK(found->state == raft::hard_state{});
+  CAF_CHECK(log->reader(p)->term_at(log_index{1}) == term_id{0});
+}
+
+CAF_TEST(what was committed is found and what was only added is not) {
+  write(raft::hard_state{term_id{2}, node_id{1}}, {entry(1, 1), entry(2, 2)});
+  raft::log_write more;
+  more.entries = {entry(2, 3)};
+  log->add(p, more);
+  reopen();
+  const auto found = log->load(p, {});
+  CAF_CHECK(found->last_index == log_index{2});
+  CAF_CHECK((found->state == raft::hard_state{term_id{2}, node_id{1}}));
+}
+
+CAF_TEST(a truncation goes with what replaces it and leaves other partitions alone) {
+  write(raft::hard_state{term_id{3}, no_node}, {entry(1, 1), entry(1, 2), entry(1, 3)});
+  raft::log_write other;
+  other.state = raft::hard_state{term_id{1}, no_node};
+  other.entries = {entry(1, 1), entry(1, 2), entry(1, 3)};
+  log->add(partition_id{4}, other);
+  CAF_REQUIRE(!log->commit());
+  write({}, {entry(3, 2)}, 2);
+  CAF_CHECK(log->load(p, {})->last_index == log_index{2});
+  CAF_CHECK(log->reader(p)->term_at(log_index{2}) == term_id{3});
+  CAF_CHECK(log->load(partition_id{4}, {})->last_index == log_index{3});
+  CAF_CHECK(log->load(partition_id{2}, {})->last_index == log_index{0});
+}
+
+CAF_TEST(a reader stops at its bounds) {
+  std::vector<raft::log_entry> entries;
+  for (std::uint64_t i = 1; i <= 10; ++i) entries.push_back(entry(1, i));
+  write(raft::hard_state{term_id{1}, no_node}, entries);
+  const auto reader = log->reader(p);
+  CAF_CHECK_EQUAL(reader->read(log_index{3}, log_index{6}, 1 << 20).size(), 3u);
+  CAF_CHECK_EQUAL(reader->read(log_index{3}, log_index{6}, 1).size(), 1u);
+  CAF_CHECK_EQUAL(reader->read(log_index{9}, log_index{99}, 1 << 20).size(), 2u);
+  CAF_CHECK(reader->read(log_index{11}, log_index{12}, 1 << 20).empty());
+  CAF_CHECK(reader->read(log_index{4}, log_index{5}, 1)[0] == entry(1, 4));
+  CAF_CHECK(fatal.empty());
+}
+
+CAF_TEST(damage is found at the start and named) {
+  write(raft::hard_state{term_id{2}, no_node}, {entry(1, 1), entry(1, 2), entry(2, 3), entry(2, 4)});
+  const auto whole = **disk->get(family::main, key(3));
+  const auto says = [&](log_index applied, const std::string& text) {
+    const auto found = log->load(p, applied);
+    CAF_REQUIRE(!found);
+    CAF_CHECK(found.error().code == errc::data_corrupted);
+    CAF_CHECK(found.error().message.find(text) != std::string::npos);
+  };
+  tamper(key(3), std::nullopt);
+  says({}, "entry 3");
+  auto flipped = whole;
+  flipped[2] = static_cast<char>(flipped[2] ^ 4);
+  tamper(key(3), flipped);
+  says({}, "entry 3");
+  // What was applied is not read any more.
+  CAF_CHECK(log->load(p, log_index{4}).has_value());
+  // Another entry's record, whole, in its place.
+  tamper(key(3), **disk->get(family::main, key(2)));
+  says({}, "entry 3");
+  tamper(key(3), encode_record(key(3), entry(9, 3)));
+  says({}, "out of order");
+  tamper(key(3), whole);
+  CAF_CHECK(log->load(p, {}).has_value());
+  says(log_index{5}, "applied up to entry 5");
+}
+
+CAF_TEST(damage that is met later is fatal) {
+  write(raft::hard_state{term_id{1}, no_node}, {entry(1, 1), entry(1, 2)});
+  tamper(key(2), "rubbish");
+  CAF_CHECK_EQUAL(log->reader(p)->read(log_index{1}, log_index{3}, 1 << 20).size(), 1u);
+  CAF_CHECK(fatal.find("entry 2") != std::string::npos);
+}
+
+CAF_TEST(peers are remembered) {
+  CAF_CHECK_EQUAL(log->incarnation_of(node_id{2}), 0u);
+  CAF_REQUIRE(!log->remember_peer(node_id{2}, 77));
+  disk->lose_unsynced();
+  reopen();
+  CAF_CHECK_EQUAL(log->incarnation_of(node_id{2}), 77u);
+  CAF_CHECK_EQUAL(log->incarnation_of(node_id{3}), 0u);
+}
+
+CAF_TEST(a log that lost its synced end is refused) {
+  const kahuna::testing::temporary_directory directory;
+  const auto path = (directory.path() / "log.synced").string();
+  const auto fails = [](const error&) {};
+  {
+    auto mark = synced_mark::open(path, true);
+    auto opened = raft_log_store::open(disk, std::move(*mark), fails);
+    for (std::uint64_t i = 1; i <= 3; ++i) {
+      raft::log_write w;
+      w.entries = {entry(1, i)};
+      (*opened)->add(p, w);
+      CAF_REQUIRE(!(*opened)->commit());
+    }
+  }
+  CAF_CHECK(raft_log_store::open(disk, *synced_mark::open(path, false), fails).has_value());
+  // The file may lag: it is written after the sync.
+  auto lagging = synced_mark::open(path, false);
+  (*lagging)->set(2);
+  // One torn slot is spared by the other.
+  {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(2);
+    file.put('x');
+  }
+  const auto torn = synced_mark::open(path, false);
+  CAF_REQUIRE(torn.has_value());
+  CAF_CHECK_EQUAL((*torn)->number(), 3u);
+  auto shortened = std::make_shared<memory_store>();
+  const auto refused = raft_log_store::open(shortened, *synced_mark::open(path, false), fails);
+  CAF_REQUIRE(!refused);
+  CAF_CHECK(refused.error().code == errc::data_corrupted);
+  {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(14);
+    file.put('x');
+  }
+  CAF_CHECK(!synced_mark::open(path, false));
+  CAF_CHECK(!synced_mark::open(path + ".missing", false));
+}
+
+CAF_TEST_FIXTURE_SCOPE_END()
