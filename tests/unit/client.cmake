@@ -1,0 +1,3 @@
+kahuna_test(unit_client
+  SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/client/client_core_test.cpp
+  DEPENDS client LABELS unit)
