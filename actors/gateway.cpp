@@ -62,12 +62,13 @@ void refuse_hello(self_pointer self, gateway_session& session, const messages::r
 
 // --- answering ----------------------------------------------------------------------------------------------------
 
-void answer_client(self_pointer self, std::uint64_t session_number, std::uint64_t sequence, kv::operation_response response) {
+void answer_client(self_pointer self, std::uint64_t session_number, std::uint64_t sequence, std::uint32_t attempt,
+                   kv::operation_response response) {
   auto& state = self->state;
   auto* session = find_session(state, session_number);
   if (session == nullptr) return;
   if (session->replies.replies.empty()) state.sessions_with_replies.push_back(session_number);
-  session->replies.replies.push_back({sequence, std::move(response)});
+  session->replies.replies.push_back({sequence, attempt, std::move(response)});
   want_drain(self);
 }
 
@@ -84,7 +85,7 @@ void answer(self_pointer self, std::uint64_t token, kv::operation_response respo
     return;
   }
   if (auto* session = find_session(state, request.session)) --session->requests;
-  answer_client(self, request.session, request.sequence, std::move(response));
+  answer_client(self, request.session, request.sequence, request.attempt, std::move(response));
 }
 
 error deadline_error() { return {errc::timeout, "the deadline passed while the request was under way"}; }
@@ -113,7 +114,7 @@ void route(self_pointer self, arrived_request arrived) {
   const auto leader = state.leaders[partition->value].leader;
   // A replica of this node is asked also when its leadership is only suspected: it knows best.
   if (leader == state.settings.self && state.wiring.partitions.contains(*partition)) {
-    state.to_partitions[*partition].push_back({token, arrived.client, request.sequence, request.floor, request.issued_at,
+    state.to_partitions[*partition].push_back({token, arrived.client, request.sequence, request.attempt, request.floor, request.issued_at,
                                                std::move(request.op), false});
     return want_drain(self);
   }
@@ -169,7 +170,7 @@ complaint take_hello(self_pointer self, gateway_session& session, const messages
     refuse_hello(self, session, {{errc::unavailable, "this node is starting; retry"}, false});
     return std::nullopt;
   }
-  const auto verdict = messages::check_hello(hello, {settings.map, settings.self});
+  const auto verdict = messages::check_hello(hello, {settings.map, settings.self, settings.election_timeout_ms});
   if (const auto* refusal = std::get_if<messages::refusal>(&verdict)) {
     refuse_hello(self, session, *refusal);
     return std::nullopt;
@@ -190,15 +191,16 @@ complaint take_client_requests(self_pointer self, gateway_session& session, mess
   const auto number = session.number;
   for (auto& request : body.requests) {
     if (state.is_stopping) {
-      answer_client(self, number, request.sequence, error{errc::unavailable, "this node is stopping; ask another"});
+      answer_client(self, number, request.sequence, request.attempt, error{errc::unavailable, "this node is stopping; ask another"});
     } else if (session.requests >= state.settings.session_requests_max || state.requests.size() >= state.settings.requests_max ||
                session.unread_bytes > state.settings.session_unread_bytes_max) {
-      answer_client(self, number, request.sequence,
+      answer_client(self, number, request.sequence, request.attempt,
                     error{errc::overloaded, "this node has too much under way; retry after 50 ms"});
     } else {
       ++session.requests;
       const auto sequence = request.sequence;
-      route(self, {{number, sequence, no_node, no_node, false}, session.hello.client_id, std::move(request), true});
+      const auto attempt = request.attempt;
+      route(self, {{number, sequence, attempt, no_node, no_node, false}, session.hello.client_id, std::move(request), true});
     }
   }
   return std::nullopt;
@@ -224,7 +226,7 @@ complaint take_forwarded_requests(self_pointer self, gateway_session& session, m
       want_drain(self);
       continue;
     }
-    route(self, {{0, forwarded.token, session.hello.node, no_node, false}, forwarded.client,
+    route(self, {{0, forwarded.token, 0, session.hello.node, no_node, false}, forwarded.client,
                  std::move(forwarded.request), false});
   }
   return std::nullopt;
@@ -255,7 +257,12 @@ complaint take_frame(self_pointer self, gateway_session& session, messages::fram
       case frame_kind::forwarded_replies:
         return take_body<messages::forwarded_replies>(body, [&](messages::forwarded_replies& b) -> complaint {
           observe(self, b.now);
-          for (auto& reply : b.replies) answer(self, reply.token, std::move(reply.response));
+          for (auto& reply : b.replies) {
+            // Only from whom it was forwarded to: nobody else can know.
+            const auto asked = state.requests.find(reply.token);
+            if (asked != state.requests.end() && asked->second.forwarded_to == session.hello.node)
+              answer(self, reply.token, std::move(reply.response));
+          }
           return std::nullopt;
         });
       case frame_kind::leaders:
@@ -423,6 +430,7 @@ caf::behavior gateway_actor(self_pointer self, gateway_settings settings, cluste
   state.deadlines = std::make_unique<deadline_wheel>(now_of(*self));
   state.log = std::make_unique<rate_limited_log>(*settings.events);
   state.settings = std::move(settings);
+  state.next_token = state.settings.first_token;
   state.cluster = std::move(cluster);
   // SO_REUSEADDR: a restarted node takes its port back at once.
   const auto doorman = self->add_tcp_doorman(state.settings.port, state.settings.host.c_str(), true);

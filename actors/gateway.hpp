@@ -39,6 +39,8 @@ struct gateway_settings {
   std::uint64_t incarnation = 0;
   routing::partition_map map;
   std::uint32_t value_bytes_max = 1 << 20;
+  std::uint32_t election_timeout_ms = 0;
+  std::uint64_t first_token = 1;  // at random
   node_clock* clock = nullptr;   // outlives the actor
   event_log* events = nullptr;   // outlives the actor
 
@@ -76,6 +78,7 @@ struct gateway_session {
 struct gateway_request {
   std::uint64_t session = 0;   // a client's session; 0: another node's gateway asked
   std::uint64_t sequence = 0;  // the client's; or the other gateway's token
+  std::uint32_t attempt = 0;   // the client's
   node_id from;                // the node that forwarded it here
   node_id forwarded_to;        // the node that it was forwarded to; no_node: it is with a partition of this node
   bool is_write = false;
@@ -95,7 +98,8 @@ struct gateway_state {
   std::size_t handshakes = 0;
 
   std::unordered_map<std::uint64_t, gateway_request> requests;  // by token
-  std::uint64_t next_token = 1;
+  // Drawn at random for each process: an answer to a token of this node's last life must not find a request of this one.
+  std::uint64_t next_token = 0;
   std::unique_ptr<deadline_wheel> deadlines;
 
   std::vector<messages::partition_leader> leaders;  // by partition

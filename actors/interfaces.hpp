@@ -43,6 +43,7 @@ struct partition_outputs {
   std::vector<shared_bytes> proposals;
   std::vector<raft::read> reads;
   std::optional<log_index> applied;
+  bool is_out_of_service = false;  // a damaged record: the replica must not lead, vote or acknowledge any more
 };
 
 // raft_peer → partition: what Raft came to, to be taken in the order of the fields.

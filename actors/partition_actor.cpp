@@ -48,7 +48,7 @@ void honour(self_pointer self, kv::partition_ready ready) {
   auto& state = self->state;
   state.settings.clock->observe(state.core->last_stamp());
   if (!ready.proposals.empty() || !ready.reads.empty() || ready.applied) {
-    partition_outputs outputs{ready.proposal_term, {}, std::move(ready.reads), ready.applied};
+    partition_outputs outputs{ready.proposal_term, {}, std::move(ready.reads), ready.applied, false};
     outputs.proposals.reserve(ready.proposals.size());
     for (const auto& batch : ready.proposals) outputs.proposals.emplace_back(messages::encode(*batch));
     self->send(state.raft_peer, std::move(outputs));
@@ -58,6 +58,9 @@ void honour(self_pointer self, kv::partition_ready ready) {
 
   if (const auto& fault = state.core->fault(); fault && !state.is_fault_told) {
     state.is_fault_told = true;
+    partition_outputs last_words;
+    last_words.is_out_of_service = true;
+    self->send(state.raft_peer, std::move(last_words));
     state.settings.events->write(severity::error, "partition out of service",
                                  {{"partition", std::to_string(state.settings.raft.partition.value)},
                                   {"reason", fault->message}});

@@ -12,6 +12,7 @@ using self_pointer = raft_peer_handle::stateful_pointer<raft_peer_state>;
 
 void step(self_pointer self, raft::raft_input input) {
   auto& state = self->state;
+  if (state.is_out_of_service) return;
   state.core->step(std::move(input), now_of(*self));
   if (state.is_drain_sent || !state.core->has_ready()) return;
   state.is_drain_sent = true;
@@ -63,6 +64,7 @@ raft_peer_handle::behavior_type raft_peer_actor(self_pointer self, raft_peer_set
 
   return {
       [=](partition_outputs& outputs) {
+        if (outputs.is_out_of_service) self->state.is_out_of_service = true;
         // Applied first: it may let the core hand out more, and costs nothing.
         if (outputs.applied) step(self, raft::applied{*outputs.applied});
         if (!outputs.proposals.empty()) step(self, raft::propose{outputs.proposal_term, std::move(outputs.proposals)});
@@ -77,7 +79,7 @@ raft_peer_handle::behavior_type raft_peer_actor(self_pointer self, raft_peer_set
       [=](const drain&) {
         auto& current = self->state;
         current.is_drain_sent = false;
-        while (current.core->has_ready()) honour(self, current.core->take_ready());
+        while (!current.is_out_of_service && current.core->has_ready()) honour(self, current.core->take_ready());
       },
   };
 }

@@ -35,6 +35,7 @@ struct raft_peer_state {
   cluster_handle cluster;
   std::map<node_id, link_handle> links;
   bool is_drain_sent = false;
+  bool is_out_of_service = false;  // silent: the others elect among themselves
 };
 
 // `partition`, `log_writer`, `cluster` and `links` (one for each other voter) are whom it talks to; all outlive it or

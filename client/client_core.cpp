@@ -5,6 +5,7 @@
 
 #include "core/base/check.hpp"
 #include "core/kv/operation_routing.hpp"
+#include "core/kv/operations/validation.hpp"
 
 namespace kahuna::client {
 
@@ -12,6 +13,14 @@ namespace {
 
 std::uint32_t milliseconds_of(duration d) {
   return static_cast<std::uint32_t>(std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::milliseconds>(d).count()));
+}
+
+// Whether a write was judged and not done.
+bool is_refusal(const kv::operation_response& response) {
+  if (const auto* set = std::get_if<kv::set_response>(&response)) return !set->is_set;
+  if (const auto* erased = std::get_if<kv::delete_response>(&response)) return !erased->is_deleted;
+  if (const auto* extended = std::get_if<kv::extend_response>(&response)) return !extended->is_extended;
+  return false;
 }
 
 }  // namespace
@@ -69,7 +78,11 @@ std::optional<node_slot> client_core::choose_slot(const pending_request& request
 void client_core::dispatch(std::uint64_t sequence, instant now) {
   auto& request = requests_.at(sequence);
   KAHUNA_CHECK(!request.at, sequence);
-  if (map_ && !request.partition) assign_partition(sequence, request);
+  if (map_ && !request.partition) {
+    // Looked at here too: what is too large for the node's frames would break the connection instead of being refused.
+    if (auto wrong = kv::validate(request.op, {value_bytes_max_})) return answer(sequence, std::move(*wrong), now);
+    assign_partition(sequence, request);
+  }
   if (map_ && !request.partition) return answer(sequence, error{errc::invalid_argument, "there is no such partition"}, now);
   if (request.issued_at == timestamp{} && observed_ != timestamp{}) request.issued_at = estimated_now(now);
   const auto slot = map_ ? choose_slot(request) : std::nullopt;
@@ -92,7 +105,7 @@ void client_core::wait(std::uint64_t sequence, instant now) {
   auto& request = requests_.at(sequence);
   leave_slot(sequence, request);
   waiting_.insert(sequence);
-  const auto most = std::min(options_.backoff_max, options_.backoff_min * (1 << std::min(request.attempts, 6)));
+  const auto most = std::min(options_.backoff_max, options_.backoff_min * (1 << std::min(request.attempts, 6u)));
   const auto pause = duration(dice_.between(static_cast<std::uint64_t>(options_.backoff_min.count()),
                                             static_cast<std::uint64_t>(most.count())));
   request.retry_at = std::min(request.deadline, now + pause);
@@ -129,7 +142,8 @@ messages::client_requests client_core::make_batch(slot_state& slot, std::size_t&
     const auto sequence = slot.outbox[taken];
     const auto& request = requests_.at(sequence);
     bytes += kv::payload_bytes(request.op);
-    batch.requests.push_back({sequence, request.issued_at, floor_of(*request.partition), milliseconds_of(request.attempt_ends - now), request.op});
+    batch.requests.push_back({sequence, request.issued_at, floor_of(*request.partition), request.attempts,
+                              milliseconds_of(request.attempt_ends - now), request.op});
   }
   return batch;
 }
@@ -245,8 +259,12 @@ void client_core::take_reply(node_slot slot, messages::client_reply reply, insta
   const auto* failure = std::get_if<error>(&reply.response);
   // What an earlier attempt was told about itself counts only if it is an answer; its refusal says nothing of the
   // attempt that is under way.
-  const bool is_current = request.at && *request.at == slot;
-  if (failure == nullptr) return answer(reply.sequence, std::move(reply.response), now);
+  const bool is_current = request.at && *request.at == slot && reply.attempt == request.attempts;
+  if (failure == nullptr) {
+    // A later attempt may be judged otherwise than this one was: its answer is the one that holds.
+    if (is_refusal(reply.response) && !is_current) return;
+    return answer(reply.sequence, std::move(reply.response), now);
+  }
   const bool is_write = kv::is_write(request.op);
   switch (failure->code) {
     case errc::leadership_lost:

@@ -6,7 +6,9 @@
 // Invariants:
 //   1. every request is answered exactly once, by its deadline at the first tick behind it.
 //   2. all attempts of a request carry the same sequence, issued_at and operation, so that a write is applied once.
-//   3. `unavailable` is answered only where no attempt can have been applied.
+//   3. of a write that was judged and not done, only the last attempt's answer is passed on: an attempt before it may be
+//      judged otherwise later, and then the partition has the last one's answer.
+//   4. `unavailable` is answered only where no attempt can have been applied.
 //
 // A request's ways: waiting (for a node, a leader, or a pause to pass) → at a node → answered, or waiting again when
 //   the node does not lead, went away, or said nothing within the time of an attempt.
@@ -99,7 +101,7 @@ class client_core {
     std::optional<node_slot> at;
     instant attempt_ends{};
     instant retry_at{};       // while waiting
-    int attempts = 0;
+    std::uint32_t attempts = 0;
     bool may_be_applied = false;
     std::optional<error> last_error;
   };

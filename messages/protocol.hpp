@@ -65,11 +65,12 @@ struct hello {
   node_id node;                   // of a node
   std::uint64_t incarnation = 0;  // of a node: drawn when its data directory was made
   std::uint64_t client_id = 0;    // of a client: random, the first half of its request identities; never 0
+  std::uint32_t election_timeout_ms = 0;  // of a node: leases rest on its being the same everywhere
   bool is_probe = false;          // of a node: only asks whether it would be accepted; nothing is remembered of it
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& magic& version_min& version_max& role& cluster_id& node& incarnation& client_id& is_probe;
+    archive& magic& version_min& version_max& role& cluster_id& node& incarnation& client_id& election_timeout_ms& is_probe;
   }
 };
 
@@ -133,18 +134,20 @@ struct pong {
   }
 };
 
-// One request under its identity (client, sequence). A retry repeats sequence, issued_at and op; the budget shrinks.
+// One request under its identity (client, sequence). A retry repeats sequence, issued_at and op; the budget shrinks, and
+// the attempt is counted.
 struct client_request {
   std::uint64_t sequence = 0;   // unique and rising within a client, from 1
   timestamp issued_at;          // the client's estimate of the cluster's clock when it first sent it
   // The client's caller has the answers of all its writes to this partition with lower sequences: forget them.
   std::uint64_t floor = 0;
+  std::uint32_t attempt = 1;
   std::uint32_t budget_ms = 0;  // what is left of its deadline; the node answers `timeout` by then
   kv::operation op;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& sequence& issued_at& floor& budget_ms& op;
+    archive& sequence& issued_at& floor& attempt& budget_ms& op;
   }
 };
 
@@ -160,11 +163,12 @@ struct client_requests {
 
 struct client_reply {
   std::uint64_t sequence = 0;
+  std::uint32_t attempt = 1;  // that is answered
   kv::operation_response response;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& sequence& response;
+    archive& sequence& attempt& response;
   }
 };
 

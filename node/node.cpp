@@ -140,7 +140,7 @@ std::optional<start_failure> running_node::implementation::start() {
 
   if (auto failure = bind_ports()) return failure;
   if (!found)
-    if (const auto refusal = ask_members_for_refusal(map, self, incarnation)) return start_failure{2, *refusal};
+    if (const auto refusal = ask_members_for_refusal(map, self, incarnation, options.election_timeout_ms)) return start_failure{2, *refusal};
   if (auto failure = open_data(!found, incarnation)) return failure;
   spawn_links(incarnation);
   if (auto failure = spawn_partitions()) return failure;
@@ -164,6 +164,8 @@ std::optional<start_failure> running_node::implementation::bind_ports() {
   settings.self = self;
   settings.map = map;
   settings.value_bytes_max = static_cast<std::uint32_t>(options.max_value_size);
+  settings.election_timeout_ms = options.election_timeout_ms;
+  settings.first_token = random_number() | 1;
   settings.clock = &clock;
   settings.events = events.get();
   auto listening = std::make_shared<std::promise<bool>>();
@@ -209,6 +211,7 @@ void running_node::implementation::spawn_links(std::uint64_t incarnation) {
     settings.connection.hello.cluster_id = map.cluster_id;
     settings.connection.hello.node = self;
     settings.connection.hello.incarnation = incarnation;
+    settings.connection.hello.election_timeout_ms = options.election_timeout_ms;
     settings.clock = &clock;
     settings.events = events.get();
     links[member.id] = caf::actor_cast<actors::link_handle>(system.middleman().spawn_broker(

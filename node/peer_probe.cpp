@@ -91,12 +91,14 @@ std::optional<std::string> ask(const std::string& address, const messages::hello
 
 }  // namespace
 
-std::optional<std::string> ask_members_for_refusal(const routing::partition_map& map, node_id self, std::uint64_t incarnation) {
+std::optional<std::string> ask_members_for_refusal(const routing::partition_map& map, node_id self, std::uint64_t incarnation,
+                                                   std::uint32_t election_timeout_ms) {
   messages::hello hello;
   hello.role = messages::connection_role::node;
   hello.cluster_id = map.cluster_id;
   hello.node = self;
   hello.incarnation = incarnation;
+  hello.election_timeout_ms = election_timeout_ms;
   hello.is_probe = true;
   for (const auto& member : map.members) {
     if (member.id == self) continue;

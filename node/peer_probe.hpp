@@ -11,6 +11,7 @@ namespace kahuna::node {
 
 // Why this node may not join with a new data directory: what the first member that answers "never" says. Nothing where
 // all agree, or can't be asked. Blocks, a second or so for each member that does not answer.
-std::optional<std::string> ask_members_for_refusal(const routing::partition_map& map, node_id self, std::uint64_t incarnation);
+std::optional<std::string> ask_members_for_refusal(const routing::partition_map& map, node_id self, std::uint64_t incarnation,
+                                                   std::uint32_t election_timeout_ms);
 
 }  // namespace kahuna::node

@@ -47,9 +47,9 @@ std::int64_t revision_of(const Response& response) {
 
 // The answer of a repeated write, as the first one had it.
 operation_response repeated_response(const operation& op, const write_result& result) {
-  if (std::holds_alternative<set_request>(op)) return set_response{true, result.revision, result.modified};
-  if (std::holds_alternative<delete_request>(op)) return delete_response{true, result.revision, result.modified};
-  return extend_response{true, result.revision, result.modified};
+  if (std::holds_alternative<set_request>(op)) return set_response{result.is_accepted, result.revision, result.modified};
+  if (std::holds_alternative<delete_request>(op)) return delete_response{result.is_accepted, result.revision, result.modified};
+  return extend_response{result.is_accepted, result.revision, result.modified};
 }
 
 }  // namespace
@@ -133,11 +133,19 @@ std::optional<error> partition_core::admit(const partition_request& request) con
   if (unix_ms(request.issued_at) + request_age_ms_max < unix_ms(clock_.last()))
     return error{errc::timeout, "the request was first sent more than " + std::to_string(request_age_ms_max / 1000) +
                                     " s ago; whether it was applied then is not remembered"};
-  if (window_.results_of(request.client) >= options_.window_results_per_client_max ||
-      (window_.clients() >= options_.window_clients_max && !window_.has_client(request.client)))
-    return error{errc::overloaded, "partition " + std::to_string(id_.value) +
-                                       " remembers as many unheard answers as it may; retry after 1000 ms"};
   return std::nullopt;
+}
+
+// What bounds the request window. The oldest write that a client has open is let in whatever is remembered: with its answer
+// the client's floor rises, and what is below is forgotten.
+std::optional<error> partition_core::admit_to_window(const partition_request& request) const {
+  if (request.is_internal || request.sequence == request.floor) return std::nullopt;
+  const bool is_client_full = window_.results_of(request.client, request.floor) >= options_.window_results_per_client_max;
+  const bool is_full = window_.results() >= options_.window_results_max ||
+                       (window_.clients() >= options_.window_clients_max && !window_.has_client(request.client));
+  if (!is_client_full && (!is_full || window_.has_overdue(clock_.last()))) return std::nullopt;
+  return error{errc::overloaded,
+               "partition " + std::to_string(id_.value) + " remembers as many unheard answers as it may; retry after 1000 ms"};
 }
 
 void partition_core::evaluate(partition_request request, instant now) {
@@ -190,6 +198,7 @@ operation_response partition_core::evaluate_read(const operation& op) {
 
 void partition_core::evaluate_write(partition_request request, instant now) {
   if (answer_repeated(request)) return;
+  if (auto refusal = admit_to_window(request)) return reply_now(request.origin, std::move(*refusal));
   std::visit(
       [&](const auto& op) {
         using request_type = std::decay_t<decltype(op)>;
@@ -209,9 +218,14 @@ void partition_core::evaluate_write(const partition_request& request, const Requ
   const auto stamp = clock_.next();
   auto decision = kv::evaluate(op, current->newest, stamp);
   pending_reply reply{{request.origin, decision.response}, payload_bytes(request.op) + request_overhead_bytes, true};
-  if (decision.effect) return propose_effect(request, op.key, std::move(*decision.effect), std::move(reply));
+  const write_result result{request.sequence, decision.effect.has_value(), decision.response.revision, decision.response.modified};
+  if (decision.effect) return propose(request, op.key, std::move(decision.effect), result, std::move(reply));
 
-  // Refused: nothing of it is in the log, but the refusal is a read of what it was computed from.
+  // Refused. Another attempt of it may be on its way, here or at a leader to come, and be judged otherwise: it must not
+  // change anything any more once this answer is out. A first attempt needs nothing of that: the client does not take
+  // its refusal where it has tried again.
+  if (request.attempt > 1) return propose(request, op.key, std::nullopt, result, std::move(reply));
+  // Nothing of it is in the log, but the refusal is a read of what it was computed from.
   reply.is_write = false;
   if (current->rests_on != 0)
     reply_when_applied(current->rests_on, std::move(reply));
@@ -251,8 +265,8 @@ result<partition_core::current_version> partition_core::current_of(const std::st
   return current_version{std::move(*stored), 0};
 }
 
-void partition_core::propose_effect(const partition_request& request, const std::string& key, version effect,
-                                    pending_reply reply) {
+void partition_core::propose(const partition_request& request, const std::string& key, std::optional<version> effect,
+                             const write_result& result, pending_reply reply) {
   if (!open_batch_) {
     open_batch_ = std::make_shared<write_batch>();
     proposals_.emplace_back();
@@ -263,7 +277,6 @@ void partition_core::propose_effect(const partition_request& request, const std:
 
   // The system's own writes have no client that could repeat them.
   if (!request.is_internal) {
-    const write_result result{request.sequence, effect.revision, effect.modified};
     auto update = std::find_if(batch.windows.begin(), batch.windows.end(),
                                [&](const window_update& u) { return u.client == request.client; });
     if (update == batch.windows.end()) update = batch.windows.insert(update, window_update{request.client, 0, {}});
@@ -272,9 +285,12 @@ void partition_core::propose_effect(const partition_request& request, const std:
     window_overlay_[{request.client, request.sequence}] = {number, result};
   }
 
-  open_batch_bytes_ += key.size() + effect.value.size() + 64;
-  overlay_[key] = {effect, number};
-  batch.mutations.push_back({key, std::move(effect)});
+  open_batch_bytes_ += 64;
+  if (effect) {
+    open_batch_bytes_ += key.size() + effect->value.size();
+    overlay_[key] = {*effect, number};
+    batch.mutations.push_back({key, std::move(*effect)});
+  }
 
   ++pending_requests_;
   pending_bytes_ += reply.bytes;

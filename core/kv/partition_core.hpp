@@ -45,6 +45,7 @@ struct partition_options {
   std::size_t batch_bytes_max = 1 << 20;           // of one log entry, unless one operation alone is larger
   std::size_t window_clients_max = 65'536;         // clients that the request window remembers
   std::size_t window_results_per_client_max = 4096;
+  std::size_t window_results_max = 1 << 20;        // of all clients
 };
 
 class partition_core {
@@ -116,7 +117,10 @@ class partition_core {
 
   result<current_version> current_of(const std::string& key);
   std::optional<error> admit(const partition_request& request) const;
-  void propose_effect(const partition_request& request, const std::string& key, version effect, pending_reply reply);
+  std::optional<error> admit_to_window(const partition_request& request) const;
+  // Without an effect, only the answer goes into the log.
+  void propose(const partition_request& request, const std::string& key, std::optional<version> effect, const write_result& result,
+               pending_reply reply);
   void close_batch();
 
   void reply_now(std::uint64_t origin, operation_response response);

@@ -20,7 +20,8 @@ struct partition_request {
   std::uint64_t origin = 0;    // whoever asked; comes back with the reply
   std::uint64_t client = 0;    // with `sequence` the request's identity
   std::uint64_t sequence = 0;
-  std::uint64_t floor = 0;     // the client has heard the answers of all sequences below
+  std::uint32_t attempt = 1;   // how often the client has sent it, this time included
+  std::uint64_t floor = 0;     // the client has heard the answers of all its writes here below
   timestamp issued_at;         // when the client first sent it, by its estimate of the cluster's clock
   operation op;
   bool is_internal = false;    // the system's own: may touch reserved names

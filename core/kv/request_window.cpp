@@ -18,6 +18,7 @@ constexpr int forgotten_per_entry_max = 16;
 void request_window::load(std::vector<client_window> windows) {
   for (auto& window : windows) {
     by_activity_.emplace(window.last_active, window.client);
+    results_ += window.results.size();
     clients_[window.client] = std::move(window);
   }
 }
@@ -32,9 +33,11 @@ request_window::lookup_result request_window::lookup(std::uint64_t client, std::
   return {verdict::answered, *result};
 }
 
-std::size_t request_window::results_of(std::uint64_t client) const {
+std::size_t request_window::results_of(std::uint64_t client, std::uint64_t floor) const {
   const auto found = clients_.find(client);
-  return found == clients_.end() ? 0 : found->second.results.size();
+  if (found == clients_.end()) return 0;
+  const auto& results = found->second.results;
+  return static_cast<std::size_t>(results.end() - std::lower_bound(results.begin(), results.end(), floor, by_sequence));
 }
 
 request_window::changes request_window::apply(const std::vector<window_update>& updates, timestamp stamp) {
@@ -46,12 +49,14 @@ request_window::changes request_window::apply(const std::vector<window_update>& 
     window.last_active = stamp;
     window.floor = std::max(window.floor, update.floor);
     auto& results = window.results;
+    results_ -= results.size();
     for (const auto& result : update.results) {
       const auto place = std::lower_bound(results.begin(), results.end(), result.sequence, by_sequence);
       KAHUNA_CHECK(place == results.end() || place->sequence != result.sequence, update.client, result.sequence);
       results.insert(place, result);
     }
     results.erase(results.begin(), std::lower_bound(results.begin(), results.end(), window.floor, by_sequence));
+    results_ += results.size();
     by_activity_.emplace(stamp, update.client);
     made.replaced.push_back(window);
   }
@@ -59,6 +64,7 @@ request_window::changes request_window::apply(const std::vector<window_update>& 
     const auto [last_active, client] = *by_activity_.begin();
     if (unix_ms(last_active) + retention_ms >= unix_ms(stamp)) break;
     by_activity_.erase(by_activity_.begin());
+    results_ -= clients_.at(client).results.size();
     clients_.erase(client);
     made.forgotten.push_back(client);
   }

@@ -1,4 +1,5 @@
-// What a partition remembers of accepted writes, so that a retry of one gets the first answer and is not applied again.
+// What a partition remembers of writes, so that a retry of one gets the first answer and is not applied again: of all that
+// were accepted, and of refused ones that were sent more than once (an earlier attempt may still come).
 //
 // Part of the replicated state: changed only by applying log entries, and the same on every replica at the same index.
 // Bounded: a client's answered requests are forgotten (its floor says which), and a client that was not heard of for
@@ -25,7 +26,7 @@ class request_window {
 
   enum class verdict : std::uint8_t {
     fresh,      // not seen: evaluate it
-    answered,   // accepted before: `result` is its answer
+    answered,   // judged before: `result` is its answer
     forgotten,  // below the client's floor: its answer has been heard, whoever sends it again is late
   };
   struct lookup_result {
@@ -34,8 +35,14 @@ class request_window {
   };
   lookup_result lookup(std::uint64_t client, std::uint64_t sequence) const;
 
-  // How many results are kept of a client.
-  std::size_t results_of(std::uint64_t client) const;
+  // How many results are kept of a client, those below `floor` left out: they go with its next write.
+  std::size_t results_of(std::uint64_t client, std::uint64_t floor) const;
+  // Of all clients.
+  std::size_t results() const { return results_; }
+  // Whether the next entry, at this stamp, will forget somebody.
+  bool has_overdue(timestamp stamp) const {
+    return !by_activity_.empty() && unix_ms(by_activity_.begin()->first) + retention_ms < unix_ms(stamp);
+  }
   std::size_t clients() const { return clients_.size(); }
   bool has_client(std::uint64_t client) const { return clients_.contains(client); }
 
@@ -48,6 +55,7 @@ class request_window {
 
  private:
   std::map<std::uint64_t, client_window> clients_;
+  std::size_t results_ = 0;
   std::set<std::pair<timestamp, std::uint64_t>> by_activity_;  // (last_active, client) of every client
 };
 

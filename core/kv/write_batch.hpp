@@ -47,9 +47,10 @@ struct mutation {
   }
 };
 
-// The answer of an accepted write, kept so that a retry of it gets the same one.
+// The answer of a write, kept so that a retry of it gets the same one.
 struct write_result {
   std::uint64_t sequence = 0;  // the client's number of the request
+  bool is_accepted = true;     // refused: nothing was changed, and a later attempt must not change anything either
   std::int64_t revision = no_revision;
   timestamp modified;
 
@@ -57,7 +58,7 @@ struct write_result {
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& sequence& revision& modified;
+    archive& sequence& is_accepted& revision& modified;
   }
 };
 

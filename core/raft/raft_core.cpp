@@ -85,6 +85,7 @@ void raft_core::take_persisted(std::uint64_t write_number) {
     log_.mark_stable(writes_.front().last_index);
     writes_.pop_front();
   }
+  log_.evict(options_.cached_log_bytes_max);
   while (!promises_.empty() && promises_.front().write_number <= write_number) {
     auto due = std::move(promises_.front());
     promises_.pop_front();
@@ -105,7 +106,6 @@ void raft_core::take_applied(log_index upto) {
     handed_bytes_ -= handed_.front().second;
     handed_.pop_front();
   }
-  log_.evict(applied_index_, options_.cached_log_bytes_max);
 }
 
 void raft_core::send(node_id peer, message_body body) { out_.messages.push_back({peer, std::move(body)}); }

@@ -43,7 +43,7 @@ struct raft_options {
   std::size_t inflight_appends_max = 64;             // unacknowledged append_requests with entries, per follower
   std::size_t inflight_bytes_max = 8 << 20;          // bytes of entries in them, per follower
   std::size_t handed_bytes_max = 4 << 20;            // committed entries handed out and not yet reported applied
-  std::size_t cached_log_bytes_max = 4 << 20;        // applied entries kept in memory for followers that lag
+  std::size_t cached_log_bytes_max = 4 << 20;        // durable entries kept in memory
 };
 
 // What a replica finds on its disk when it starts.

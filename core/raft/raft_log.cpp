@@ -88,9 +88,8 @@ void raft_log::mark_stable(log_index upto) {
   stable_index_ = std::max(stable_index_, upto);
 }
 
-void raft_log::evict(log_index applied, std::size_t bytes_max) {
-  const auto upto = std::min(applied, stable_index_);
-  while (cached_bytes_ > bytes_max && !cache_.empty() && first_cached_ <= upto) {
+void raft_log::evict(std::size_t bytes_max) {
+  while (cached_bytes_ > bytes_max && !cache_.empty() && first_cached_ <= stable_index_) {
     cached_bytes_ -= cache_.front().size_bytes();
     cache_.pop_front();
     ++first_cached_;

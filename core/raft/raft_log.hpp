@@ -1,7 +1,7 @@
 // A replica's log as its core sees it: the tail in memory, the rest behind a log_reader.
 //
-// Owned by one raft_core. Entries that are not durable yet, or not applied yet, are always in memory; older ones are kept
-// there within a bound, for followers that lag.
+// Owned by one raft_core. Entries that are not durable yet are always in memory; older ones are kept there within a bound,
+// for applying and for followers.
 //
 // Invariants:
 //   1. stable_index <= last_index; entries above stable_index are in memory.
@@ -67,8 +67,8 @@ class raft_log {
   // Everything up to here is durable. A later truncation may have made that less than was written.
   void mark_stable(log_index upto);
 
-  // Gives memory back: applied, durable entries beyond `bytes_max`.
-  void evict(log_index applied, std::size_t bytes_max);
+  // Gives memory back: durable entries beyond `bytes_max`.
+  void evict(std::size_t bytes_max);
 
   std::size_t cached_bytes() const { return cached_bytes_; }
   log_index first_cached() const { return first_cached_; }

@@ -145,11 +145,13 @@ void raft_core::build_append(ready& out, node_id peer, progress& follower) {
     return append_request{state_.term, prev, log_.term_at(prev), commit_index_, leading.round, std::move(entries)};
   };
   if (follower.sending == progress::mode::probe) {
-    if (follower.is_probe_under_way && !leading.is_broadcast_due) return;
+    const bool is_repeated = follower.is_probe_under_way;
+    if (is_repeated && !leading.is_broadcast_due) return;
     follower.is_probe_under_way = true;
-    // Whoever does not answer is asked where it stands, and spared the entries.
+    // Whoever has not answered the last one is asked where it stands, and spared the entries: it may be down, or wait for its
+    // disk, and an answer to a repetition with entries would wait for that too.
     std::vector<log_entry> entries;
-    if (now_ - follower.heard_at <= options_.election_timeout)
+    if (!is_repeated && now_ - follower.heard_at <= options_.election_timeout)
       entries = log_.entries_from(follower.next_index, log_.last_index(), options_.append_bytes_max);
     out.messages.push_back({peer, request_after(follower.next_index - 1, std::move(entries))});
     return;

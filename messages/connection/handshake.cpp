@@ -31,6 +31,10 @@ std::variant<std::uint16_t, refusal> check_hello(const hello& received, const ac
   }
   if (received.node == node.self || routing::find_member(node.map, received.node) == nullptr)
     return final_refusal(errc::permission_denied, "node " + std::to_string(received.node.value) + " is no other member of this cluster");
+  if (received.election_timeout_ms != node.election_timeout_ms)
+    return final_refusal(errc::permission_denied, "--election-timeout is " + std::to_string(node.election_timeout_ms) + " here and " +
+                                                      std::to_string(received.election_timeout_ms) +
+                                                      " there; leases need it to be the same on every node");
   if (received.incarnation == 0) return final_refusal(errc::invalid_argument, "a node's incarnation is missing from its hello");
   return version;
 }

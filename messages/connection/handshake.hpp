@@ -11,6 +11,7 @@ namespace kahuna::messages {
 struct accepting_node {
   const routing::partition_map& map;
   node_id self;
+  std::uint32_t election_timeout_ms = 0;
 };
 
 // The protocol version to speak, or the refusal to send. Whether a node comes with the data that it is known by is

@@ -346,6 +346,33 @@ CAF_TEST(a leader that is cut off answers nothing as done) {
   CAF_CHECK((*nodes[old_leader].stores[1]->latest("k"))->value == shared_bytes("kept"));
 }
 
+CAF_TEST(a replica with a damaged record falls silent and the others serve) {
+  const auto harmed = await_leader(1);
+  pass(std::chrono::milliseconds(100));
+  static_cast<void>(set(harmed, 1, "k", "v", 1));
+  pass(std::chrono::milliseconds(100));
+  auto& n = nodes[harmed];
+  CAF_REQUIRE(!n.data_disk->flush());
+  const auto cursor = n.data_disk->cursor(persistence::family::window);
+  auto batch = n.data_disk->make_batch();
+  for (cursor->seek(std::string("\0\0\0\1", 4)); cursor->is_valid(); cursor->next()) batch->put(persistence::family::window, cursor->key(), "damaged");
+  CAF_REQUIRE(!n.data_disk->write(*batch, persistence::sync::yes));
+  kill(harmed);
+  net->unreachable.erase(harmed);
+  start(harmed);
+  pass(std::chrono::milliseconds(2000));
+  const auto refused = ask(harmed, 1, get_of("k"), 5);
+  run_jobs();
+  CAF_CHECK_EQUAL(answer(harmed, refused), "data_corrupted");
+  // Its other partition is as well as ever.
+  CAF_CHECK(nodes[harmed].stores[0]->applied_index() > log_index{0});
+  const auto leader = await_leader(1);
+  CAF_CHECK(leader != harmed);
+  const auto write = set(leader, 1, "k", "w", 2);
+  run_jobs();
+  CAF_CHECK_EQUAL(answer(leader, write), "r1");
+}
+
 CAF_TEST(what is waiting is written with one sync) {
   const auto leader = await_leader(1);
   pass(std::chrono::milliseconds(100));

@@ -103,6 +103,7 @@ class raft_simulation {
   std::map<term_id, node_id> leader_of_term_;
   std::map<std::uint64_t, std::string> committed_;  // by index: term and payload
   log_index highest_acknowledged_;
+  std::map<term_id, log_index> acknowledged_in_;  // by term: the highest
   std::size_t acknowledged_ = 0;
   std::size_t reads_answered_ = 0;
   std::size_t lease_checks_ = 0;

@@ -78,10 +78,16 @@ struct fixture {
       drain();
     }
   }
+  // The answer to the last attempt that this node was sent.
   void reply(node_slot slot, std::uint64_t sequence, kv::operation_response response) {
+    const auto last = std::find_if(requests.rbegin(), requests.rend(),
+                                   [&](const sent& s) { return s.slot == slot && s.request.sequence == sequence; });
+    reply_to(slot, sequence, last != requests.rend() ? last->request.attempt : 1, std::move(response));
+  }
+  void reply_to(node_slot slot, std::uint64_t sequence, std::uint32_t attempt, kv::operation_response response) {
     messages::client_replies replies;
     replies.now = timestamp_at(1'700'000'000'500);
-    replies.replies.push_back({sequence, std::move(response)});
+    replies.replies.push_back({sequence, attempt, std::move(response)});
     core->replies_came(slot, std::move(replies), now);
     drain();
   }
@@ -251,6 +257,21 @@ CAF_TEST(a late answer of an earlier attempt is an answer and a late refusal is 
   reply(elsewhere, sequence, kv::set_response{true, 0, {}});  // and once is enough
 }
 
+CAF_TEST(of a refused write only the last attempt counts) {
+  open_all();
+  const auto t = submit(set("k"));
+  const auto sequence = requests.back().request.sequence;
+  CAF_CHECK_EQUAL(requests.back().request.attempt, 1u);
+  reply(0, sequence, fails(errc::leadership_lost));
+  pass(milliseconds(150));
+  CAF_REQUIRE_EQUAL(requests.back().request.attempt, 2u);
+  const auto slot = requests.back().slot;
+  reply_to(slot, sequence, 1, kv::set_response{});
+  CAF_CHECK_EQUAL(answer(t), "none");
+  reply_to(slot, sequence, 2, kv::set_response{});
+  CAF_CHECK_EQUAL(answer(t), "answered");
+}
+
 CAF_TEST(errors that mean something are answers) {
   open_all();
   for (const auto code : {errc::invalid_argument, errc::data_corrupted, errc::overloaded, errc::permission_denied, errc::internal}) {
@@ -310,6 +331,14 @@ CAF_TEST(a partition that is not there is a mistake of the caller) {
   scan.prefix = "a";
   scan.partition = partition_id{4};
   CAF_CHECK_EQUAL(answer(submit(scan)), "invalid_argument");
+}
+
+CAF_TEST(what no node would take is refused here) {
+  open_all();
+  CAF_CHECK_EQUAL(answer(submit(set("k", (1 << 20) + 1))), "invalid_argument");
+  CAF_CHECK_EQUAL(answer(submit(set("", 1))), "invalid_argument");
+  CAF_CHECK(requests.empty());
+  CAF_CHECK_EQUAL(answer(submit(set("k", 1 << 20))), "none");
 }
 
 CAF_TEST(a closed client answers everything) {

@@ -75,12 +75,13 @@ struct fixture {
     step(std::move(entries));
   }
 
-  std::uint64_t ask(operation op, std::uint64_t client = 1, std::uint64_t sequence = 0, std::uint64_t floor = 0) {
+  std::uint64_t ask(operation op, std::uint64_t client = 1, std::uint64_t sequence = 0, std::uint64_t floor = 0, std::uint32_t attempt = 1) {
     partition_request request;
     request.origin = ++origin;
     request.client = client;
     request.sequence = sequence != 0 ? sequence : ++next_sequence;
     request.floor = floor;
+    request.attempt = attempt;
     request.issued_at = timestamp_at(wall_ms);
     request.op = std::move(op);
     operations work;
@@ -271,6 +272,83 @@ CAF_TEST(below the floor a repetition is late) {
   static_cast<void>(ask(set("k", "2"), 5, 78, 78));
   commit();
   CAF_CHECK_EQUAL(answer(ask(set("k", "1"), 5, 77)), "timeout");
+}
+
+CAF_TEST(a refused write that was tried again stays refused) {
+  // 1. A deletes a key that C's delete, still under way, makes absent: refused, and the answer waits.
+  // 2. B sets the key.  3. A's client tries again: it is judged afresh, and must not undo what B was told.
+  lead(1);
+  commit();
+  const auto del = [] {
+    delete_request request;
+    request.key = "k";
+    return operation(request);
+  };
+  static_cast<void>(ask(set("k", "old"), 3));
+  commit();
+  static_cast<void>(ask(del(), 4));
+  const auto first = ask(del(), 5, 77, 77, 1);
+  const auto by_other = ask(set("k", "B"), 6);
+  const auto second = ask(del(), 5, 77, 77, 2);
+  commit();
+  CAF_CHECK_EQUAL(answer(first), "not found r-1");
+  CAF_CHECK_EQUAL(answer(by_other), "set r1");
+  // The client takes the second's answer; it did delete, after B's write, which is one order of things.
+  CAF_CHECK_EQUAL(answer(second), "deleted r1");
+  // The other way round: the second attempt is refused and says so; the first, late, changes nothing.
+  const auto refused = ask(set("k2", "x", false), 8);
+  commit();
+  CAF_CHECK_EQUAL(answer(refused), "set r0");
+  const auto again = ask(set("k2", "y", true), 9, 50, 50, 2);
+  commit();
+  CAF_CHECK_EQUAL(answer(again), "not set r0");
+  static_cast<void>(ask([] {
+    delete_request request;
+    request.key = "k2";
+    return operation(request);
+  }(), 10));
+  commit();
+  const auto late = ask(set("k2", "y", true), 9, 50, 50, 1);
+  commit();
+  CAF_CHECK_EQUAL(answer(late), "not set r0");
+  CAF_CHECK_EQUAL(answer(ask(get("k2"))), "not found");
+}
+
+CAF_TEST(a full window lets in whoever makes room) {
+  partition_options small;
+  small.window_clients_max = 3;
+  small.window_results_per_client_max = 4;
+  open(small);
+  lead(1);
+  commit();
+  // One client with too much unheard: only its oldest open write is let in, and with it the floor rises.
+  for (std::uint64_t i = 2; i <= 5; ++i) static_cast<void>(ask(set("k", "v"), 1, i, 1));
+  commit();
+  CAF_CHECK_EQUAL(answer(ask(set("k", "v"), 1, 6, 1)), "overloaded");
+  CAF_CHECK_EQUAL(answer(ask(set("k", "v"), 1, 3, 1)), "set r1");  // what was answered is answered again
+  const auto oldest = ask(set("k", "v"), 1, 1, 1);
+  commit();
+  CAF_CHECK_EQUAL(answer(oldest), "set r4");
+  const auto next = ask(set("k", "v"), 1, 6, 6);
+  commit();
+  CAF_CHECK_EQUAL(answer(next), "set r5");
+  // Too many clients: a new one gets in once an old one is overdue.
+  for (std::uint64_t client = 2; client <= 3; ++client) static_cast<void>(ask(set("k", "v"), client, 5, 1));
+  commit();
+  CAF_CHECK_EQUAL(answer(ask(set("k", "v"), 9, 5, 1)), "overloaded");
+  partition_request request;
+  request.origin = 9000;
+  request.client = 9;
+  request.sequence = 5;
+  request.floor = 1;
+  request.issued_at = timestamp_at(wall_ms + 2 * request_window::retention_ms);
+  request.op = set("k", "v");
+  operations work;
+  work.stamp = request.issued_at;
+  work.requests.push_back(request);
+  step(std::move(work));
+  commit();
+  CAF_CHECK_EQUAL(answer(9000), "set r8");
 }
 
 CAF_TEST(too old a request is refused) {

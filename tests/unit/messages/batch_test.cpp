@@ -32,9 +32,9 @@ CAF_TEST(whatever has collected fits the frames and keeps its order) {
     kv::list_response page;
     while (page.items.size() < 900) page.items.push_back({"key", std::string(1100, 'v'), 0, 0, {}});
     if (dice.chance(1, 2))
-      replies.replies.push_back({i, std::move(page)});
+      replies.replies.push_back({i, 1, std::move(page)});
     else
-      replies.replies.push_back({i, kv::set_response{}});
+      replies.replies.push_back({i, 1, kv::set_response{}});
   }
   std::string bytes;
   send_in_batches(replies, &client_replies::replies, [&](const client_replies& part) { append_frame(bytes, frame_kind::client_replies, part); });

@@ -28,7 +28,7 @@ kv::write_batch sample_batch() {
   batch.stamp = timestamp{1000};
   batch.mutations.push_back({"k", {3, false, timestamp{999}, timestamp{1000}, 5000, "value"}});
   batch.mutations.push_back({"gone", {2, true, timestamp{1000}, timestamp{1000}, 0, ""}});
-  batch.windows.push_back({7, 1, {{9, 3, timestamp{1000}}}});
+  batch.windows.push_back({7, 1, {{9, true, 3, timestamp{1000}}}});
   return batch;
 }
 
@@ -41,16 +41,16 @@ client_requests sample_requests() {
   set.if_value = shared_bytes("old");
   set.if_revision = -1;
   set.expires_ms = 1500;
-  body.requests.push_back({5, timestamp{70}, 4, 900, set});
+  body.requests.push_back({5, timestamp{70}, 4, 1, 900, set});
   kv::get_request get;
   get.key = "k";
   get.at_revision = 3;
-  body.requests.push_back({6, timestamp{70}, 4, 900, get});
+  body.requests.push_back({6, timestamp{70}, 4, 2, 900, get});
   kv::scan_by_prefix_request scan;
   scan.prefix = "p";
   scan.partition = partition_id{4};
   scan.view = {timestamp{1}, 2};
-  body.requests.push_back({7, timestamp{70}, 4, 900, scan});
+  body.requests.push_back({7, timestamp{70}, 4, 1, 900, scan});
   return body;
 }
 
@@ -74,18 +74,18 @@ peer_messages sample_peer_messages() {
 client_replies sample_replies() {
   client_replies body;
   body.now = timestamp{123};
-  body.replies.push_back({1, kv::set_response{true, 4, timestamp{120}}});
-  body.replies.push_back({2, error{errc::overloaded, "later"}});
+  body.replies.push_back({1, 1, kv::set_response{true, 4, timestamp{120}}});
+  body.replies.push_back({2, 3, error{errc::overloaded, "later"}});
   kv::list_response list;
   list.items.push_back({"a", "1", 2, 0, timestamp{3}});
   list.has_more = true;
   list.view = {timestamp{9}, 8};
-  body.replies.push_back({3, list});
+  body.replies.push_back({3, 1, list});
   kv::get_response get;
   get.is_found = true;
   get.revision = 1;
   get.value = "v";
-  body.replies.push_back({4, get});
+  body.replies.push_back({4, 1, get});
   return body;
 }
 
@@ -146,7 +146,7 @@ CAF_TEST(everything that travels comes back) {
   check_round_trip(leaders{{{partition_id{1}, term_id{2}, node_id{3}}}});
   check_round_trip(forwarded_requests{timestamp{1}, {{2, 3, sample_requests().requests[0]}}});
   check_round_trip(forwarded_replies{timestamp{1}, {{2, kv::delete_response{true, 1, timestamp{5}}}}});
-  check_round_trip(kv::client_window{7, 3, timestamp{9}, {{4, 1, timestamp{8}}}});
+  check_round_trip(kv::client_window{7, 3, timestamp{9}, {{4, true, 1, timestamp{8}}}});
   check_round_trip(raft::hard_state{term_id{5}, node_id{2}});
   for (const std::int64_t n : {std::int64_t{0}, std::int64_t{-1}, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()})
     CAF_CHECK_EQUAL(*decode<std::int64_t>(encode(n)), n);
@@ -158,10 +158,10 @@ CAF_TEST(the bytes of each record are what they were) {
   CAF_CHECK_EQUAL(hex(encode(raft::hard_state{term_id{5}, node_id{2}})), "000502");
   CAF_CHECK_EQUAL(hex(encode(raft::log_entry{term_id{300}, log_index{9}, raft::entry_kind::command, "ab"})), "00ac020901026162");
   CAF_CHECK_EQUAL(hex(encode(sample_batch())),
-                  "00e807020001" "6b" "000600e707e80788270576616c7565" "0004" "676f6e65" "000401e807e8070000" "0100070101000906e807");
+                  "00e807020001" "6b" "000600e707e80788270576616c7565" "0004" "676f6e65" "000401e807e8070000" "010007010100090106e807");
   CAF_CHECK_EQUAL(hex(encode(ping{300})), "00ac02");
-  CAF_CHECK_EQUAL(hex(encode(hello{})), "00cb82a1f2040101010000000000");
-  CAF_CHECK_EQUAL(hex(encode(kv::client_window{7, 3, timestamp{9}, {{4, 1, timestamp{8}}}})), "00070309010004" "0208");
+  CAF_CHECK_EQUAL(hex(encode(hello{})), "00cb82a1f204010101000000000000");
+  CAF_CHECK_EQUAL(hex(encode(kv::client_window{7, 3, timestamp{9}, {{4, true, 1, timestamp{8}}}})), "0007030901000401" "0208");
 }
 
 CAF_TEST(hostile bytes are errors and nothing worse) {

@@ -17,6 +17,7 @@ struct fixture {
     said.cluster_id = map.cluster_id;
     said.node = node_id{2};
     said.incarnation = 5;
+    said.election_timeout_ms = 300;
     return said;
   }
   static hello client_hello() {
@@ -24,9 +25,9 @@ struct fixture {
     said.client_id = 9;
     return said;
   }
-  bool is_accepted(const hello& said) const { return std::holds_alternative<std::uint16_t>(check_hello(said, {map, node_id{1}})); }
+  bool is_accepted(const hello& said) const { return std::holds_alternative<std::uint16_t>(check_hello(said, {map, node_id{1}, 300})); }
   bool is_refused_for_good(const hello& said) const {
-    const auto verdict = check_hello(said, {map, node_id{1}});
+    const auto verdict = check_hello(said, {map, node_id{1}, 300});
     const auto* refused = std::get_if<refusal>(&verdict);
     return refused != nullptr && refused->is_final && !refused->reason.message.empty();
   }
@@ -57,6 +58,9 @@ CAF_TEST(another member of this cluster is let in) {
   }
   auto said = node_hello();
   said.cluster_id = 0;
+  CAF_CHECK(is_refused_for_good(said));
+  said = node_hello();
+  said.election_timeout_ms = 301;
   CAF_CHECK(is_refused_for_good(said));
   said = node_hello();
   said.incarnation = 0;

@@ -140,12 +140,12 @@ CAF_TEST(the applied index goes with its effects) {
 }
 
 CAF_TEST(windows are replaced and forgotten) {
-  apply({}, {{7, 1, timestamp{1}, {{1, 0, timestamp{1}}}}, {8, 1, timestamp{1}, {}}});
-  apply({}, {{7, 2, timestamp{2}, {{2, 1, timestamp{2}}}}}, {8});
+  apply({}, {{7, 1, timestamp{1}, {{1, true, 0, timestamp{1}}}}, {8, 1, timestamp{1}, {}}});
+  apply({}, {{7, 2, timestamp{2}, {{2, true, 1, timestamp{2}}}}}, {8});
   reopen();
   const auto windows = store->load_windows();
   CAF_REQUIRE_EQUAL(windows->size(), 1u);
-  CAF_CHECK((windows->at(0) == kv::client_window{7, 2, timestamp{2}, {{2, 1, timestamp{2}}}}));
+  CAF_CHECK((windows->at(0) == kv::client_window{7, 2, timestamp{2}, {{2, true, 1, timestamp{2}}}}));
 }
 
 CAF_TEST(a damaged record is an error that names its key) {
