@@ -325,7 +325,7 @@ CAF_TEST(after the leader died another serves and a repeated write is applied on
   net->unreachable.erase(old_leader);
   start(old_leader);
   pass(std::chrono::milliseconds(1000));
-  CAF_CHECK_EQUAL((*nodes[old_leader].stores[1]->latest("k"))->revision, 1);
+  CAF_CHECK_EQUAL(+(*nodes[old_leader].stores[1]->latest("k"))->revision, 1);
 }
 
 CAF_TEST(a leader that is cut off answers nothing as done) {
@@ -455,6 +455,6 @@ CAF_TEST(any order of the jobs gives the same outcome) {
     // A gateway's operations reach the partition in the order in which it sent them.
     for (std::uint64_t i = 0; i < 50; ++i) CAF_CHECK_EQUAL(group.answer(leader, writes[i]), "r" + std::to_string(i));
     group.pass(std::chrono::milliseconds(200));
-    for (auto& [id, n] : group.nodes) CAF_CHECK_EQUAL((*n.stores[0]->latest("k"))->revision, 49);
+    for (auto& [id, n] : group.nodes) CAF_CHECK_EQUAL(+(*n.stores[0]->latest("k"))->revision, 49);
   }
 }

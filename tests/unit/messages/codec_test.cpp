@@ -149,8 +149,8 @@ CAF_TEST(everything that travels comes back) {
   check_round_trip(kv::client_window{7, 3, timestamp{9}, {{4, true, 1, timestamp{8}}}});
   check_round_trip(raft::hard_state{term_id{5}, node_id{2}});
   for (const std::int64_t n : {std::int64_t{0}, std::int64_t{-1}, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()})
-    CAF_CHECK_EQUAL(*decode<std::int64_t>(encode(n)), n);
-  CAF_CHECK_EQUAL(*decode<std::uint64_t>(encode(std::numeric_limits<std::uint64_t>::max())), std::numeric_limits<std::uint64_t>::max());
+    CAF_CHECK_EQUAL(+*decode<std::int64_t>(encode(n)), n);
+  CAF_CHECK_EQUAL(+*decode<std::uint64_t>(encode(std::numeric_limits<std::uint64_t>::max())), std::numeric_limits<std::uint64_t>::max());
 }
 
 CAF_TEST(the bytes of each record are what they were) {

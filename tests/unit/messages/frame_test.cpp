@@ -41,7 +41,7 @@ CAF_TEST(frames are found however their bytes arrive) {
       at += count;
       while (const auto frame = reader.next()) {
         CAF_REQUIRE(frame->kind == (found % 2 == 0 ? frame_kind::ping : frame_kind::pong));
-        CAF_REQUIRE_EQUAL(decode<ping>(frame->body)->token, found * 1000);
+        CAF_REQUIRE_EQUAL(+decode<ping>(frame->body)->token, found * 1000);
         ++found;
       }
     }

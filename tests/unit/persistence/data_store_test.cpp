@@ -60,7 +60,7 @@ CAF_TEST(the newest version is found and the history is kept) {
   CAF_CHECK((*store->latest("k"))->is_tombstone);
   CAF_CHECK((*store->at_revision("k", 1))->value == shared_bytes("b"));
   apply({{"k", made(2, "c")}});
-  CAF_CHECK_EQUAL((*store->latest("k"))->revision, 2);
+  CAF_CHECK_EQUAL(+(*store->latest("k"))->revision, 2);
   CAF_CHECK((*store->at_revision("k", 0))->value == shared_bytes("a"));
   CAF_CHECK(!store->at_revision("k", 3)->has_value());
   CAF_CHECK(!store->latest("kk")->has_value());
@@ -72,15 +72,15 @@ CAF_TEST(extending rewrites the newest version in its place) {
   auto extended = **store->latest("k");
   extended.expires_at_ms = 99;
   apply({{"k", extended}});
-  CAF_CHECK_EQUAL((*store->latest("k"))->expires_at_ms, 99u);
-  CAF_CHECK_EQUAL((*store->at_revision("k", 0))->expires_at_ms, 99u);
+  CAF_CHECK_EQUAL(+(*store->latest("k"))->expires_at_ms, 99u);
+  CAF_CHECK_EQUAL(+(*store->at_revision("k", 0))->expires_at_ms, 99u);
   CAF_CHECK_EQUAL(walk(""), "k:r0 ");
 }
 
 CAF_TEST(revisions order as numbers) {
   for (std::int64_t r = 0; r < 300; ++r) apply({{"k", made(r, std::to_string(r))}});
-  CAF_CHECK_EQUAL((*store->latest("k"))->revision, 299);
-  for (const std::int64_t r : {0, 1, 127, 128, 255, 256, 299}) CAF_CHECK_EQUAL((*store->at_revision("k", r))->revision, r);
+  CAF_CHECK_EQUAL(+(*store->latest("k"))->revision, 299);
+  for (const std::int64_t r : {0, 1, 127, 128, 255, 256, 299}) CAF_CHECK_EQUAL(+(*store->at_revision("k", r))->revision, r);
 }
 
 CAF_TEST(a walk gives each key once with what the view sees) {
@@ -136,7 +136,7 @@ CAF_TEST(the applied index goes with its effects) {
   reopen();
   CAF_CHECK(store->applied_index() == log_index{1});
   CAF_CHECK(store->applied_stamp() == timestamp{1});
-  CAF_CHECK_EQUAL((*store->latest("k"))->revision, 0);
+  CAF_CHECK_EQUAL(+(*store->latest("k"))->revision, 0);
 }
 
 CAF_TEST(windows are replaced and forgotten) {

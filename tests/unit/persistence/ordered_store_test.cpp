@@ -69,7 +69,7 @@ CAF_TEST(a batch is applied in its order and cursors find their place) {
     CAF_REQUIRE(!store->write(*batch, persistence::sync::no));
     CAF_CHECK_EQUAL(contents(*store), "h=h ");
     CAF_CHECK(!store->get(family::main, "b")->has_value());
-    CAF_CHECK_EQUAL(**store->get(family::main, "h"), "h");
+    CAF_CHECK_EQUAL(std::string(**store->get(family::main, "h")), "h");
   }
 }
 
