@@ -98,6 +98,8 @@ std::unique_ptr<http_server> http_server::start(const std::string& host, std::ui
   });
   if (!server.bind_to_port(host.c_str(), port)) return nullptr;
   impl->listener = std::thread([raw = impl.get()] { raw->server.listen_after_bind(); });
+  // httplib forgets a stop() that comes before its loop runs, and would then serve for ever.
+  for (int patience = 2000; !server.is_running() && patience > 0; --patience) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   return std::unique_ptr<http_server>(new http_server(std::move(impl)));
 }
 
