@@ -67,6 +67,7 @@ CAF_TEST(what was made is known and keeps what was written) {
   }
   CAF_CHECK_EQUAL(look(), "known");
   const auto found = std::get<std::optional<identity>>(data_directory::inspect(path()));
+  CAF_REQUIRE(found.has_value());
   CAF_CHECK_EQUAL(found->incarnation, 42u);
   CAF_CHECK(found->map == id.map);
   const auto again = opened();
