@@ -13,6 +13,7 @@ using self_pointer = cluster_handle::stateful_pointer<cluster_state>;
 
 constexpr std::chrono::milliseconds leaders_repeat_interval{1000};
 constexpr std::chrono::milliseconds status_timeout{1000};
+constexpr std::uint64_t sweep_interval_ticks = 4;  // of partitions: what they do in the background waits that long
 
 // Tells the gateway what changed, and the other nodes what this one leads: a node that hosts no replica of a partition
 // has no other way to know.
@@ -60,8 +61,12 @@ void on_tick(self_pointer self) {
   for (const auto& [peer, link] : state.wiring.links) self->send(link, node_tick{});
   self->send(state.wiring.gateway, node_tick{});
 
+  ++state.ticks;
+  if (state.ticks % sweep_interval_ticks == 0)
+    for (const auto& partition : state.wiring.partitions) self->send(partition, node_tick{});
+
   // Lost or refused news is repeated now and then; it is small.
-  if (++state.ticks % static_cast<std::uint64_t>(leaders_repeat_interval / state.settings.tick_interval) != 0) return;
+  if (state.ticks % static_cast<std::uint64_t>(leaders_repeat_interval / state.settings.tick_interval) != 0) return;
   leaders_changed led_here;
   for (const auto& entry : state.leaders)
     if (entry.leader == state.settings.self) led_here.partitions.push_back(entry);

@@ -165,6 +165,7 @@ using gateway_handle = caf::typed_actor<
 using partition_handle = caf::typed_actor<
     caf::reacts_to<client_operations>,  // evaluates them, if it leads; every one is answered to the gateway
     caf::reacts_to<raft_events>,        // applies what is committed, follows changes of leadership
+    caf::reacts_to<node_tick>,          // does a piece of the work in the background
     caf::reacts_to<drain>>;
 
 using raft_peer_handle = caf::typed_actor<
@@ -204,6 +205,7 @@ struct cluster_wiring {
   gateway_handle gateway;
   std::map<node_id, link_handle> links;
   std::vector<raft_peer_handle> raft_peers;
+  std::vector<partition_handle> partitions;
 };
 
 struct gateway_wiring {

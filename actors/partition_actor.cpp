@@ -100,6 +100,11 @@ partition_handle::behavior_type partition_actor(self_pointer self, partition_set
         if (is_new_leader && current.settings.raft.partition == partition_id{0}) store_partition_map(self);
         want_drain(self);
       },
+      [=](const node_tick&) {
+        auto& current = self->state;
+        current.core->step(kv::sweep{current.settings.clock->now()}, now_of(*self));
+        honour(self, current.core->take_ready());
+      },
       [=](const drain&) {
         auto& current = self->state;
         current.is_drain_sent = false;

@@ -31,7 +31,7 @@ struct client_options {
 };
 
 // Errors of every call: invalid_argument, unavailable, overloaded (not applied); timeout, internal (unknown);
-// data_corrupted. `not_leader` and `leadership_lost` never get here.
+// data_corrupted. `not_leader`, `leadership_lost` and `view_lost` never get here.
 class client {
  public:
   // Waits until one endpoint has answered. Errors: unavailable (none answered in time), invalid_argument (an endpoint

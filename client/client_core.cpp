@@ -374,9 +374,10 @@ void client_core::start_list(std::uint64_t number, instant now) {
 void client_core::ask_page(std::uint64_t number, std::uint32_t part, kv::read_view view, instant now) {
   const auto& list = lists_.at(number);
   const auto& options = list.query.options;
-  const auto& items = list.parts[part].items;
-  const auto& after = items.empty() ? options.after : items.back().key;
-  const auto limit = options.limit == 0 ? 0 : options.limit - static_cast<std::uint32_t>(items.size());
+  const auto& so_far = list.parts[part];
+  const auto& after = so_far.continue_after.empty() ? options.after : so_far.continue_after;
+  // Where all that was asked for is there, one more says whether anything follows.
+  const auto limit = options.limit == 0 ? 0 : std::max(1u, options.limit - static_cast<std::uint32_t>(so_far.items.size()));
   pending_request request;
   request.token = number;
   request.is_of_list = true;
@@ -393,7 +394,12 @@ void client_core::take_page(const pending_request& request, kv::operation_respon
   const auto number = request.token;
   const auto found = lists_.find(number);
   if (found == lists_.end()) return;  // another part has failed
-  if (const auto* failure = std::get_if<error>(&response)) return finish_list(number, *failure);
+  if (const auto* failure = std::get_if<error>(&response)) {
+    // From the start again, with a view of today. Its deadline bounds how often.
+    if (failure->code == errc::view_lost && now < found->second.deadline) return restart_list(number, now);
+    const bool is_ours = failure->code == errc::view_lost;
+    return finish_list(number, is_ours ? error{errc::unavailable, failure->message} : *failure);
+  }
   auto* page = std::get_if<kv::list_response>(&response);
   if (page == nullptr) return finish_list(number, error{errc::internal, "a node answered a list with something else"});
 
@@ -402,7 +408,10 @@ void client_core::take_page(const pending_request& request, kv::operation_respon
   part.items.insert(part.items.end(), std::make_move_iterator(page->items.begin()), std::make_move_iterator(page->items.end()));
   const auto limit = list.query.options.limit;
   const bool is_full = limit != 0 && part.items.size() >= limit;
-  if (page->has_more && !is_full && !page->items.empty()) return ask_page(number, request.list_part, page->view, now);
+  part.continue_after = page->continue_after;
+  const bool is_known_to_go_on = page->has_more || part.items.size() > limit;
+  if (!page->continue_after.empty() && !(is_full && is_known_to_go_on))
+    return ask_page(number, request.list_part, page->view, now);
   part.has_more = page->has_more;
 
   if (list.query.kind == list_kind::scan && list.parts.size() < map_->partitions) {
@@ -415,6 +424,16 @@ void client_core::take_page(const pending_request& request, kv::operation_respon
       ask_page(number, next, {}, now);
   }
   if (--list.parts_under_way == 0) finish_list(number, std::nullopt);
+}
+
+// Under another number: answers to what was asked before belong to nobody any more.
+void client_core::restart_list(std::uint64_t number, instant now) {
+  auto list = lists_.extract(number);
+  list.key() = next_list_++;
+  list.mapped().parts.clear();
+  const auto again = list.key();
+  lists_.insert(std::move(list));
+  start_list(again, now);
 }
 
 void client_core::finish_list(std::uint64_t number, std::optional<error> failure) {

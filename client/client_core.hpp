@@ -110,6 +110,7 @@ class client_core {
   struct list_part {
     std::vector<kv::listed_key> items;
     bool has_more = false;
+    std::string continue_after;  // of its last page
   };
   struct pending_list {
     std::uint64_t token = 0;
@@ -123,6 +124,7 @@ class client_core {
   void start_list(std::uint64_t number, instant now);
   void ask_page(std::uint64_t number, std::uint32_t part, kv::read_view view, instant now);
   void take_page(const pending_request& request, kv::operation_response response, instant now);
+  void restart_list(std::uint64_t number, instant now);
   void finish_list(std::uint64_t number, std::optional<error> failure);
 
   void dispatch(std::uint64_t sequence, instant now);

@@ -14,6 +14,7 @@
 #include "actors/link_actor.hpp"
 #include "actors/log_writer_actor.hpp"
 #include "actors/partition_actor.hpp"
+#include "actors/shared_memory_budget.hpp"
 #include "core/base/check.hpp"
 #include "node/http_server.hpp"
 #include "node/peer_probe.hpp"
@@ -223,6 +224,7 @@ void running_node::implementation::spawn_links(std::uint64_t incarnation) {
 
 std::optional<start_failure> running_node::implementation::spawn_partitions() {
   const auto fatal = [](const error& e) { actors::die(actors::fatal_status::failed, e.message); };
+  const auto ephemeral_budget = std::make_shared<actors::shared_memory_budget>(options.ephemeral_max_bytes, map.partitions);
   for (std::uint32_t number = 0; number < map.partitions; ++number) {
     const partition_id id{number};
     const auto replicas = routing::replicas_of(map, id);
@@ -243,6 +245,8 @@ std::optional<start_failure> running_node::implementation::spawn_partitions() {
     settings.raft.log = readers.back().get();
     settings.raft.seed = random_number();
     settings.options.bounds.value_bytes_max = options.max_value_size;
+    settings.options.history = {options.history_max_revisions, options.history_max_age_ms};
+    settings.options.ephemeral_budget = ephemeral_budget;
     settings.store = stores.back().get();
     settings.clock = &clock;
     settings.events = events.get();
@@ -263,7 +267,8 @@ std::optional<start_failure> running_node::implementation::spawn_partitions() {
 
 void running_node::implementation::wire() {
   caf::anon_send(gateway, actors::gateway_wiring{log_writer, partitions, raft_peers, links});
-  actors::cluster_wiring wiring{gateway, links, {}};
+  actors::cluster_wiring wiring{gateway, links, {}, {}};
+  for (const auto& [id, partition] : partitions) wiring.partitions.push_back(partition);
   for (const auto& [id, peer] : raft_peers) wiring.raft_peers.push_back(peer);
   caf::anon_send(cluster, std::move(wiring));
 }

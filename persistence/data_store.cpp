@@ -137,9 +137,38 @@ std::optional<error> data_store::walk_keys(std::string_view prefix_of_keys, std:
   return std::nullopt;
 }
 
+std::optional<error> data_store::walk_versions(const std::optional<kv::version_position>& from,
+                                               const version_visitor& visit) const {
+  const auto partition_prefix = prefix();
+  const auto cursor = store_->cursor(family::main);
+  if (!from) {
+    cursor->seek(partition_prefix);
+  } else {
+    auto place = versions_key(from->key);
+    append_version(place, from->revision, from->is_tombstone);
+    cursor->seek(place);
+    if (cursor->is_valid() && cursor->key() == place) cursor->next();
+  }
+  for (; cursor->is_valid() && cursor->key().starts_with(partition_prefix); cursor->next()) {
+    auto version = decode_version(cursor->key(), cursor->value());
+    if (!version) return version.error();
+    if (!visit(user_key(cursor->key()), *version)) return std::nullopt;
+  }
+  if (auto damage = cursor->damage())
+    return error{errc::data_corrupted, "partition " + std::to_string(partition_.value) + ": " + damage->message};
+  return std::nullopt;
+}
+
 void data_store::apply(const kv::applied_effects& effects) {
   KAHUNA_CHECK(effects.index == applied_.index + 1, effects.index, applied_.index);
   const auto batch = store_->make_batch();
+  if (effects.removals != nullptr) {
+    for (const auto& removal : *effects.removals) {
+      auto key = versions_key(removal.key);
+      append_version(key, removal.revision, removal.is_tombstone);
+      batch->erase(family::main, key);
+    }
+  }
   for (const auto& mutation : *effects.mutations) {
     auto key = versions_key(mutation.key);
     append_version(key, mutation.version.revision, mutation.version.is_tombstone);
@@ -150,7 +179,7 @@ void data_store::apply(const kv::applied_effects& effects) {
     batch->put(family::window, key, encode_record(key, window));
   }
   for (const auto client : *effects.forgotten_clients) batch->erase(family::window, window_key(client));
-  const applied_state applied{effects.index, effects.stamp};
+  const applied_state applied{effects.index, effects.stamp, effects.collected_below_ms};
   batch->put(family::meta, prefix(), encode_record(prefix(), applied));
   if (const auto failure = store_->write(*batch, sync::no)) fatal_(*failure);
   applied_ = applied;

@@ -31,19 +31,23 @@ class data_store final : public kv::partition_store {
   result<std::optional<kv::version>> at_revision(std::string_view key, std::int64_t revision) const override;
   std::optional<error> walk_keys(std::string_view prefix, std::string_view after, timestamp visible,
                                  const visitor& visit) const override;
+  std::optional<error> walk_versions(const std::optional<kv::version_position>& from,
+                                     const version_visitor& visit) const override;
   void apply(const kv::applied_effects& effects) override;
   log_index applied_index() const override { return applied_.index; }
   timestamp applied_stamp() const override { return applied_.stamp; }
+  std::uint64_t collected_below_ms() const override { return applied_.collected_below_ms; }
   result<std::vector<kv::client_window>> load_windows() const override;
 
  private:
   struct applied_state {
     log_index index;
     timestamp stamp;
+    std::uint64_t collected_below_ms = 0;
 
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
-      archive& index& stamp;
+      archive& index& stamp& collected_below_ms;
     }
   };
 

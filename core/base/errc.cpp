@@ -15,12 +15,13 @@ std::string_view to_string(errc code) {
     case errc::internal: return "internal";
     case errc::not_leader: return "not_leader";
     case errc::leadership_lost: return "leadership_lost";
+    case errc::view_lost: return "view_lost";
   }
   return "unknown";
 }
 
 bool is_errc(std::uint8_t number) {
-  return number >= static_cast<std::uint8_t>(errc::invalid_argument) && number <= static_cast<std::uint8_t>(errc::leadership_lost);
+  return number >= static_cast<std::uint8_t>(errc::invalid_argument) && number <= static_cast<std::uint8_t>(errc::view_lost);
 }
 
 }  // namespace kahuna

@@ -24,6 +24,7 @@ enum class errc : std::uint8_t {
   internal = 9,          // a defect; outcome unknown
   not_leader = 10,       // not applied; ask the node that leads. Never shown to a user: it becomes `unavailable`
   leadership_lost = 11,  // outcome unknown; repeat under the same request identity. Becomes `timeout` for a user
+  view_lost = 12,        // a list's read view is gone: begin the list again. Becomes `unavailable` for a user
 };
 
 // The lower-case name that users see, e.g. "invalid_argument"; "unknown" for a number that is none of ours.

@@ -221,17 +221,19 @@ struct listed_key {
   }
 };
 
-// One page, at most page_bytes_max of keys and values unless the first key alone is larger.
+// One page, at most page_bytes_max of keys and values unless the first key alone is larger, found with a bounded amount
+// of work: a page may have few items or none and still not be the last, where many keys are deleted or expired.
 struct list_response {
   std::vector<listed_key> items{};
-  bool has_more = false;  // ask again with `after` = the last key and the same view
+  bool has_more = false;         // a live key follows; not known (false) where the work was cut before one was met
+  std::string continue_after{};  // not empty: the list goes on; ask again with this `after` and the same view
   read_view view{};
 
   friend bool operator==(const list_response&, const list_response&) = default;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& items& has_more& view;
+    archive& items& has_more& continue_after& view;
   }
 };
 

@@ -32,31 +32,15 @@ error leadership_lost(partition_id id) {
           "the leader of partition " + std::to_string(id.value) + " changed while the write was under way"};
 }
 
-error unsupported_durability() {
-  return {errc::invalid_argument, "ephemeral keys are not served by this version; use the persistent operation"};
-}
-
 durability space_of(const operation& op) {
   return std::visit([](const auto& request) { return request.space; }, op);
-}
-
-template <class Response>
-std::int64_t revision_of(const Response& response) {
-  return response.revision;
-}
-
-// The answer of a repeated write, as the first one had it.
-operation_response repeated_response(const operation& op, const write_result& result) {
-  if (std::holds_alternative<set_request>(op)) return set_response{result.is_accepted, result.revision, result.modified};
-  if (std::holds_alternative<delete_request>(op)) return delete_response{result.is_accepted, result.revision, result.modified};
-  return extend_response{result.is_accepted, result.revision, result.modified};
 }
 
 }  // namespace
 
 partition_core::partition_core(partition_id id, partition_options options, partition_store& store, batch_decoder decode)
     : id_(id), options_(options), store_(store), decode_(std::move(decode)), applied_index_(store.applied_index()),
-      cache_(options.cache_bytes_max) {
+      cache_(options.cache_bytes_max), ephemeral_(options.ephemeral_budget), history_(options.history) {
   clock_.observe(store.applied_stamp());
   if (auto windows = store.load_windows())
     window_.load(std::move(*windows));
@@ -79,6 +63,7 @@ void partition_core::step(partition_input input, instant now) {
     }
     return;
   }
+  if (const auto* due = std::get_if<kv::sweep>(&input)) return sweep(due->stamp);
   if (auto* role = std::get_if<raft::role_change>(&input)) return take_role(*role, now);
   if (auto* lease = std::get_if<raft::lease_grant>(&input)) {
     lease_ = *lease;
@@ -125,7 +110,6 @@ void partition_core::take_operations(operations input, instant now) {
 std::optional<error> partition_core::admit(const partition_request& request) const {
   if (!request.is_internal)
     if (auto e = validate(request.op, options_.bounds)) return e;
-  if (space_of(request.op) == durability::ephemeral) return unsupported_durability();
   if (pending_requests_ >= options_.pending_requests_max ||
       (pending_bytes_ != 0 && pending_bytes_ + payload_bytes(request.op) > options_.pending_bytes_max))
     return error{errc::overloaded, "partition " + std::to_string(id_.value) + " has too much under way; retry after 50 ms"};
@@ -138,33 +122,65 @@ std::optional<error> partition_core::admit(const partition_request& request) con
 
 // What bounds the request window. The oldest write that a client has open is let in whatever is remembered: with its answer
 // the client's floor rises, and what is below is forgotten.
-std::optional<error> partition_core::admit_to_window(const partition_request& request) const {
+std::optional<error> partition_core::admit_to_window(const request_window& window, const partition_request& request) const {
   if (request.is_internal || request.sequence == request.floor) return std::nullopt;
-  const bool is_client_full = window_.results_of(request.client, request.floor) >= options_.window_results_per_client_max;
-  const bool is_full = window_.results() >= options_.window_results_max ||
-                       (window_.clients() >= options_.window_clients_max && !window_.has_client(request.client));
-  if (!is_client_full && (!is_full || window_.has_overdue(clock_.last()))) return std::nullopt;
+  const bool is_client_full = window.results_of(request.client, request.floor) >= options_.window_results_per_client_max;
+  const bool is_full = window.results() >= options_.window_results_max ||
+                       (window.clients() >= options_.window_clients_max && !window.has_client(request.client));
+  if (!is_client_full && (!is_full || window.has_overdue(clock_.last()))) return std::nullopt;
   return error{errc::overloaded,
                "partition " + std::to_string(id_.value) + " remembers as many unheard answers as it may; retry after 1000 ms"};
 }
 
 void partition_core::evaluate(partition_request request, instant now) {
+  expired_ms_ = 0;
+  if (space_of(request.op) == durability::ephemeral) return evaluate_ephemeral(std::move(request), now);
   if (is_write(request.op)) return evaluate_write(std::move(request), now);
   pending_reply reply{{request.origin, evaluate_read(request.op)}, request_overhead_bytes, false};
   // A damaged record is an answer that needs nobody's consent.
   if (std::holds_alternative<error>(reply.reply.response))
     reply_now(request.origin, std::move(reply.reply.response));
   else
-    reply_when_read_is_safe(std::move(reply), now);
+    reply_when_certain(0, std::move(reply), now);
+}
+
+void partition_core::note_verdict(const std::optional<version>& newest) {
+  if (newest && !newest->is_tombstone && !newest->is_live(unix_ms(stamp_)))
+    expired_ms_ = std::max(expired_ms_, newest->expires_at_ms);
+}
+
+// Every modification up to the applied stamp is applied, and every later one will get a higher stamp: so a view at the
+// applied stamp stays the same however long its pages take, as long as nothing that it sees is collected.
+template <class Request>
+operation_response partition_core::list(const Request& request) {
+  const auto now_ms = unix_ms(stamp_);
+  auto view = request.view;
+  if (view.visible == timestamp{}) view = {store_.applied_stamp(), now_ms};
+  if (view.visible > store_.applied_stamp())
+    return error{errc::unavailable, "this replica has not applied what the list's first page saw; retry"};
+  view.judged_ms = std::min(view.judged_ms, now_ms);
+  if (std::min(unix_ms(view.visible), view.judged_ms) < store_.collected_below_ms() && request.view.visible != timestamp{})
+    return error{errc::view_lost, "versions that the list needs were collected while it was read; begin it again"};
+  auto page = kv::evaluate(request, store_, view);
+  if (!page) return page.error();
+  expired_ms_ = std::max(expired_ms_, page->expired_ms);
+  return std::move(page->response);
 }
 
 // Reads see applied state alone: a write that is not applied was acknowledged to nobody yet.
 operation_response partition_core::evaluate_read(const operation& op) {
   const auto now_ms = unix_ms(stamp_);
   const auto newest_of = [&](const std::string& key) -> result<std::optional<version>> {
-    if (const auto* cached = cache_.find(key)) return *cached;
+    if (const auto* cached = cache_.find(key)) {
+      ++cache_hits_;
+      note_verdict(*cached);
+      return *cached;
+    }
+    ++cache_misses_;
     auto stored = store_.latest(key);
-    if (stored) cache_.put(key, *stored);
+    if (!stored) return stored;
+    cache_.put(key, *stored);
+    note_verdict(*stored);
     return stored;
   };
   return std::visit(
@@ -185,9 +201,7 @@ operation_response partition_core::evaluate_read(const operation& op) {
           return kv::evaluate(request, *newest, now_ms);
         } else if constexpr (std::is_same_v<request_type, get_by_bucket_request> ||
                              std::is_same_v<request_type, scan_by_prefix_request>) {
-          auto page = kv::evaluate(request, store_, now_ms);
-          if (!page) return page.error();
-          return std::move(*page);
+          return list(request);
         } else {
           KAHUNA_CHECK(false, "a write is no read");
           return error{};
@@ -198,7 +212,7 @@ operation_response partition_core::evaluate_read(const operation& op) {
 
 void partition_core::evaluate_write(partition_request request, instant now) {
   if (answer_repeated(request)) return;
-  if (auto refusal = admit_to_window(request)) return reply_now(request.origin, std::move(*refusal));
+  if (auto refusal = admit_to_window(window_, request)) return reply_now(request.origin, std::move(*refusal));
   std::visit(
       [&](const auto& op) {
         using request_type = std::decay_t<decltype(op)>;
@@ -216,6 +230,8 @@ void partition_core::evaluate_write(const partition_request& request, const Requ
   auto current = current_of(op.key);
   if (!current) return reply_now(request.origin, current.error());
   const auto stamp = clock_.next();
+  stamp_ = stamp;
+  note_verdict(current->newest);
   auto decision = kv::evaluate(op, current->newest, stamp);
   pending_reply reply{{request.origin, decision.response}, payload_bytes(request.op) + request_overhead_bytes, true};
   const write_result result{request.sequence, decision.effect.has_value(), decision.response.revision, decision.response.modified};
@@ -227,17 +243,14 @@ void partition_core::evaluate_write(const partition_request& request, const Requ
   if (request.attempt > 1) return propose(request, op.key, std::nullopt, result, std::move(reply));
   // Nothing of it is in the log, but the refusal is a read of what it was computed from.
   reply.is_write = false;
-  if (current->rests_on != 0)
-    reply_when_applied(current->rests_on, std::move(reply));
-  else
-    reply_when_read_is_safe(std::move(reply), now);
+  reply_when_certain(current->rests_on, std::move(reply), now);
 }
 
 bool partition_core::answer_repeated(const partition_request& request) {
   const auto identity = std::pair(request.client, request.sequence);
   if (const auto found = window_overlay_.find(identity); found != window_overlay_.end()) {
     const auto& [proposal, result] = found->second;
-    reply_when_applied(proposal, {{request.origin, repeated_response(request.op, result)}, request_overhead_bytes, true});
+    reply_when_applied(proposal, {{request.origin, repeated_answer(request.op, result)}, request_overhead_bytes, true});
     return true;
   }
   const auto known = window_.lookup(request.client, request.sequence);
@@ -246,7 +259,7 @@ bool partition_core::answer_repeated(const partition_request& request) {
       return false;
     case request_window::verdict::answered:
       // It is applied: true whoever leads now.
-      reply_now(request.origin, repeated_response(request.op, known.result));
+      reply_now(request.origin, repeated_answer(request.op, known.result));
       return true;
     case request_window::verdict::forgotten:
       reply_now(request.origin, error{errc::timeout, "the request was answered before, and its answer is forgotten"});
@@ -258,7 +271,11 @@ bool partition_core::answer_repeated(const partition_request& request) {
 result<partition_core::current_version> partition_core::current_of(const std::string& key) {
   if (const auto under_way = overlay_.find(key); under_way != overlay_.end())
     return current_version{under_way->second.newest, under_way->second.proposal};
-  if (const auto* cached = cache_.find(key)) return current_version{*cached, 0};
+  if (const auto* cached = cache_.find(key)) {
+    ++cache_hits_;
+    return current_version{*cached, 0};
+  }
+  ++cache_misses_;
   auto stored = store_.latest(key);
   if (!stored) return stored.error();
   cache_.put(key, *stored);
@@ -267,13 +284,9 @@ result<partition_core::current_version> partition_core::current_of(const std::st
 
 void partition_core::propose(const partition_request& request, const std::string& key, std::optional<version> effect,
                              const write_result& result, pending_reply reply) {
-  if (!open_batch_) {
-    open_batch_ = std::make_shared<write_batch>();
-    proposals_.emplace_back();
-  }
+  open_batch();
   const auto number = applied_proposals_ + proposals_.size();
   auto& batch = *open_batch_;
-  batch.stamp = clock_.last();
 
   // The system's own writes have no client that could repeat them.
   if (!request.is_internal) {
@@ -298,6 +311,15 @@ void partition_core::propose(const partition_request& request, const std::string
   if (open_batch_bytes_ >= options_.batch_bytes_max) close_batch();
 }
 
+// The batch that the next proposal will carry; what is put into it has the clock's last stamp at most.
+void partition_core::open_batch() {
+  if (!open_batch_) {
+    open_batch_ = std::make_shared<write_batch>();
+    proposals_.emplace_back();
+  }
+  open_batch_->stamp = clock_.last();
+}
+
 void partition_core::close_batch() {
   if (!open_batch_) return;
   proposals_.back().batch = open_batch_;
@@ -311,6 +333,21 @@ void partition_core::close_batch() {
 
 void partition_core::reply_now(std::uint64_t origin, operation_response response) {
   ready_.replies.push_back({origin, std::move(response)});
+}
+
+void partition_core::reply_when_certain(proposal_number rests_on, pending_reply reply, instant now) {
+  // Somebody is to hear that a key has expired. Should this leader go now, the next one's clock may be behind the expiry,
+  // and the key live there: so a stamp behind it goes into the log first. One entry serves all that expired until now.
+  if (expired_ms_ > unix_ms(store_.applied_stamp())) {
+    const bool is_on_its_way =
+        !open_batch_ && !proposals_.empty() && unix_ms(proposals_.back().batch->stamp) >= expired_ms_;
+    if (!is_on_its_way) open_batch();
+    rests_on = applied_proposals_ + proposals_.size();
+  }
+  if (rests_on != 0)
+    reply_when_applied(rests_on, std::move(reply));
+  else
+    reply_when_read_is_safe(std::move(reply), now);
 }
 
 void partition_core::reply_when_read_is_safe(pending_reply reply, instant now) {
@@ -384,6 +421,10 @@ void partition_core::drop_overlay() {
   waiting_for_no_op_.clear();
   overlay_.clear();
   window_overlay_.clear();
+  ephemeral_.clear();
+  ephemeral_window_ = {};
+  sweep_under_way_ = 0;
+  history_.reset();
   KAHUNA_CHECK(pending_requests_ == 0 && pending_bytes_ == 0, describe());
 }
 
@@ -426,7 +467,11 @@ void partition_core::apply(const raft::log_entry& entry) {
 void partition_core::apply_batch(log_index index, const write_batch& batch) {
   const auto stamp = std::max(store_.applied_stamp(), batch.stamp);
   const auto windows = window_.apply(batch.windows, stamp);
-  store_.apply({index, stamp, &batch.mutations, &windows.replaced, &windows.forgotten});
+  const auto collected_below_ms = std::max(store_.collected_below_ms(), batch.collected_below_ms);
+  store_.apply({index, stamp, &batch.mutations, &windows.replaced, &windows.forgotten, &batch.removals, collected_below_ms});
+  for (const auto& removal : batch.removals) cache_.drop(removal.key);
+  versions_collected_ += batch.removals.size();
+  if (!batch.mutations.empty()) history_.note_written();
   for (const auto& mutation : batch.mutations) {
     if (is_leader())
       cache_.put(mutation.key, mutation.version);
@@ -447,6 +492,8 @@ void partition_core::fail(error damage) {
 
 void partition_core::check_invariants() const {
   KAHUNA_CHECK(fault_ || applied_index_ == store_.applied_index(), describe());
+  ephemeral_.check_invariants();
+  KAHUNA_CHECK(is_leader() || ephemeral_.keys() == 0, describe());
   KAHUNA_CHECK(is_leader() || (overlay_.empty() && proposals_.empty() && window_overlay_.empty()), describe());
   for (const auto& [key, under_way] : overlay_)
     KAHUNA_CHECK(under_way.proposal > applied_proposals_ && under_way.proposal <= applied_proposals_ + proposals_.size(), key,
@@ -457,12 +504,27 @@ void partition_core::check_invariants() const {
   KAHUNA_CHECK(waiting == pending_requests_, waiting, describe());
 }
 
+partition_core::figures partition_core::look() const {
+  figures f;
+  f.cache_hits = cache_hits_;
+  f.cache_misses = cache_misses_;
+  f.versions_collected = versions_collected_;
+  f.ephemeral_evictions = ephemeral_.evictions();
+  f.ephemeral_keys = ephemeral_.keys();
+  f.ephemeral_bytes = ephemeral_.bytes();
+  f.cache_bytes = cache_.bytes();
+  f.pending_requests = pending_requests_;
+  f.window_clients = window_.clients();
+  return f;
+}
+
 std::string partition_core::describe() const {
   std::ostringstream out;
   out << "partition " << id_ << (is_leader() ? " leader" : " follower") << " term " << role_.term << " applied "
       << applied_index_ << " no_op " << role_.no_op_index << " proposals " << proposals_.size() << " overlay "
       << overlay_.size() << " pending " << pending_requests_ << " (" << pending_bytes_ << " B) reads "
-      << reads_under_way_.size() << " cache " << cache_.bytes() << " B clients " << window_.clients();
+      << reads_under_way_.size() << " cache " << cache_.bytes() << " B clients " << window_.clients() << " ephemeral "
+      << ephemeral_.keys() << " keys " << ephemeral_.bytes() << " B";
   if (fault_) out << " fault: " << fault_->message;
   return out.str();
 }

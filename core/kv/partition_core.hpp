@@ -13,6 +13,10 @@
 //   4. The k-th command entry of the current term that is committed is the k-th proposal of this term: only this core
 //      proposes, in order, and Raft takes all proposals of a term or none that follow.
 //   5. Commit timestamps rise from modification to modification.
+//   6. Who is told that a key has expired is told so by all that come later, whoever leads then: the answer leaves only when
+//      a stamp at or behind the expiry is in the applied log, and a leader's clock starts from there.
+//   7. Ephemeral keys are there only while this replica leads, from the no-op of its term on: they are evaluated and
+//      answered as reads are, and dropped with the leadership.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +31,8 @@
 #include <vector>
 
 #include "core/base/hlc.hpp"
+#include "core/kv/ephemeral_store.hpp"
+#include "core/kv/history_sweep.hpp"
 #include "core/kv/operations/validation.hpp"
 #include "core/kv/partition_input.hpp"
 #include "core/kv/partition_store.hpp"
@@ -46,6 +52,9 @@ struct partition_options {
   std::size_t window_clients_max = 65'536;         // clients that the request window remembers
   std::size_t window_results_per_client_max = 4096;
   std::size_t window_results_max = 1 << 20;        // of all clients
+  history_limits history;
+  // What ephemeral keys may take, shared with the node's other partitions.
+  std::shared_ptr<memory_budget> ephemeral_budget = std::make_shared<local_memory_budget>(std::size_t{256} << 20, 1);
 };
 
 class partition_core {
@@ -69,6 +78,20 @@ class partition_core {
   log_index applied_index() const { return applied_index_; }
   // What took this replica out of service: a damaged record. It answers nothing but this any more.
   const std::optional<error>& fault() const { return fault_; }
+
+  // For whoever watches: counts since the start, and what is held now.
+  struct figures {
+    std::uint64_t cache_hits = 0;
+    std::uint64_t cache_misses = 0;
+    std::uint64_t versions_collected = 0;
+    std::uint64_t ephemeral_evictions = 0;
+    std::size_t ephemeral_keys = 0;
+    std::size_t ephemeral_bytes = 0;
+    std::size_t cache_bytes = 0;
+    std::size_t pending_requests = 0;
+    std::size_t window_clients = 0;
+  };
+  figures look() const;
 
   void check_invariants() const;
   std::string describe() const;
@@ -108,22 +131,36 @@ class partition_core {
   void take_read_answers(const std::vector<raft::read_answer>& answers);
 
   void evaluate(partition_request request, instant now);
+  void evaluate_ephemeral(partition_request request, instant now);
+  template <class Request>
+  void evaluate_ephemeral_write(const partition_request& request, const Request& op, instant now);
+  operation_response evaluate_ephemeral_read(const operation& op);
+  template <class Request>
+  operation_response list_ephemeral(const Request& request);
+  void sweep(timestamp stamp);
   void evaluate_write(partition_request request, instant now);
   template <class Request>
   void evaluate_write(const partition_request& request, const Request& op, instant now);
   operation_response evaluate_read(const operation& op);
+  template <class Request>
+  operation_response list(const Request& request);
+  // The newest version as a read or a condition sees it; remembers what was found to have expired.
+  void note_verdict(const std::optional<version>& newest);
   // Answers a repeated write from the window, or makes it wait for the proposal that carries it; false: it is fresh.
   bool answer_repeated(const partition_request& request);
 
   result<current_version> current_of(const std::string& key);
   std::optional<error> admit(const partition_request& request) const;
-  std::optional<error> admit_to_window(const partition_request& request) const;
+  std::optional<error> admit_to_window(const request_window& window, const partition_request& request) const;
   // Without an effect, only the answer goes into the log.
   void propose(const partition_request& request, const std::string& key, std::optional<version> effect, const write_result& result,
                pending_reply reply);
+  void open_batch();
   void close_batch();
 
   void reply_now(std::uint64_t origin, operation_response response);
+  // The reply rests on the proposal (0: on applied state) and on what was found to have expired.
+  void reply_when_certain(proposal_number rests_on, pending_reply reply, instant now);
   // The reply was computed from applied state: it leaves under the lease, or once a read confirms the leadership.
   void reply_when_read_is_safe(pending_reply reply, instant now);
   void reply_when_applied(proposal_number proposal, pending_reply reply);
@@ -145,10 +182,20 @@ class partition_core {
   log_index applied_index_;
   hlc clock_;
   timestamp stamp_;  // of the operations being evaluated
+  std::uint64_t expired_ms_ = 0;  // the latest expiry that evaluating the operation at hand found to have passed; 0: none
   std::optional<error> fault_;
 
   version_cache cache_;
   request_window window_;
+  std::uint64_t cache_hits_ = 0;
+  std::uint64_t cache_misses_ = 0;
+
+  ephemeral_store ephemeral_;
+  request_window ephemeral_window_;  // of this leadership, as the keys that it is about
+
+  history_sweep history_;
+  proposal_number sweep_under_way_ = 0;  // what the last sweep found, until it is applied
+  std::uint64_t versions_collected_ = 0;
 
   std::deque<std::pair<partition_request, std::size_t>> waiting_for_no_op_;
   std::unordered_map<std::string, overlay_version> overlay_;

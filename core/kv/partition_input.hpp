@@ -38,8 +38,14 @@ struct committed_entries {
   std::vector<raft::log_entry> entries;
 };
 
+// Time for what is done in the background, a bounded piece each time: forgetting what is expired, evicting, collecting old
+// versions. To be given a few times a second.
+struct sweep {
+  timestamp stamp;
+};
+
 using partition_input =
-    std::variant<operations, committed_entries, raft::role_change, raft::lease_grant, std::vector<raft::read_answer>>;
+    std::variant<operations, committed_entries, sweep, raft::role_change, raft::lease_grant, std::vector<raft::read_answer>>;
 
 // --- outputs ------------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/base/errc.hpp"
+#include "core/kv/version_reader.hpp"
 #include "core/kv/write_batch.hpp"
 
 namespace kahuna::kv {
@@ -22,29 +23,25 @@ struct applied_effects {
   const std::vector<mutation>* mutations = nullptr;
   const std::vector<client_window>* windows = nullptr;  // each replaced whole
   const std::vector<std::uint64_t>* forgotten_clients = nullptr;
+  const std::vector<removal>* removals = nullptr;  // taken away before the mutations are written; nullptr: none
+  std::uint64_t collected_below_ms = 0;            // never falls; see write_batch
 };
 
-class partition_store {
+// One stored version's place: walks over whole histories go from one to the next.
+struct version_position {
+  std::string key;
+  std::int64_t revision = no_revision;
+  bool is_tombstone = false;
+
+  friend bool operator==(const version_position&, const version_position&) = default;
+};
+
+class partition_store : public version_reader {
  public:
-  virtual ~partition_store() = default;
-
-  // The newest version of a key, which may be a tombstone or expired; nothing where the key was never set.
-  virtual result<std::optional<version>> latest(std::string_view key) const = 0;
-
-  // The version of that revision (not its tombstone).
-  virtual result<std::optional<version>> at_revision(std::string_view key, std::int64_t revision) const = 0;
-
-  // Calls `visit` for the keys that start with `prefix` and are greater than `after`, in key order, each with its newest
-  // version whose `created` is not above `visible`, tombstones and expired ones included. Goes on while `visit` says so;
-  // where it returns a non-empty skip target, continues at the first key >= that target.
-  enum class walk : std::uint8_t { next, skip_to, stop };
-  struct step {
-    walk what = walk::next;
-    std::string target;  // for skip_to
-  };
-  using visitor = std::function<step(std::string_view key, const version& newest)>;
-  virtual std::optional<error> walk_keys(std::string_view prefix, std::string_view after, timestamp visible,
-                                         const visitor& visit) const = 0;
+  // Calls `visit` for every stored version behind `from` (of all keys where nothing is given), in key order and within a
+  // key from the newest to the oldest, a tombstone before the version that it deleted; as long as visit returns true.
+  using version_visitor = std::function<bool(std::string_view key, const version& v)>;
+  virtual std::optional<error> walk_versions(const std::optional<version_position>& from, const version_visitor& visit) const = 0;
 
   // Atomic. Not yet durable when it returns: the log is, and is replayed from applied_index().
   virtual void apply(const applied_effects& effects) = 0;
@@ -52,6 +49,7 @@ class partition_store {
   // As of the last apply(), or as found when opened.
   virtual log_index applied_index() const = 0;
   virtual timestamp applied_stamp() const = 0;
+  virtual std::uint64_t collected_below_ms() const = 0;
   virtual result<std::vector<client_window>> load_windows() const = 0;
 };
 

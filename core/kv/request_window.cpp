@@ -42,33 +42,52 @@ std::size_t request_window::results_of(std::uint64_t client, std::uint64_t floor
 
 request_window::changes request_window::apply(const std::vector<window_update>& updates, timestamp stamp) {
   changes made;
-  for (const auto& update : updates) {
-    auto& window = clients_[update.client];
-    by_activity_.erase({window.last_active, update.client});
-    window.client = update.client;
-    window.last_active = stamp;
-    window.floor = std::max(window.floor, update.floor);
-    auto& results = window.results;
-    results_ -= results.size();
-    for (const auto& result : update.results) {
-      const auto place = std::lower_bound(results.begin(), results.end(), result.sequence, by_sequence);
-      KAHUNA_CHECK(place == results.end() || place->sequence != result.sequence, update.client, result.sequence);
-      results.insert(place, result);
-    }
-    results.erase(results.begin(), std::lower_bound(results.begin(), results.end(), window.floor, by_sequence));
-    results_ += results.size();
-    by_activity_.emplace(stamp, update.client);
-    made.replaced.push_back(window);
+  for (const auto& update : updates) made.replaced.push_back(take(update.client, update.floor, update.results, stamp));
+  made.forgotten = forget_overdue(stamp);
+  return made;
+}
+
+void request_window::note(std::uint64_t client, std::uint64_t floor, const write_result& result, timestamp stamp) {
+  take(client, floor, {result}, stamp);
+  forget_overdue(stamp);
+}
+
+const client_window& request_window::take(std::uint64_t client, std::uint64_t floor, const std::vector<write_result>& new_results,
+                                          timestamp stamp) {
+  auto& window = clients_[client];
+  by_activity_.erase({window.last_active, client});
+  window.client = client;
+  window.last_active = stamp;
+  window.floor = std::max(window.floor, floor);
+  auto& results = window.results;
+  results_ -= results.size();
+  for (const auto& result : new_results) {
+    const auto place = std::lower_bound(results.begin(), results.end(), result.sequence, by_sequence);
+    KAHUNA_CHECK(place == results.end() || place->sequence != result.sequence, client, result.sequence);
+    results.insert(place, result);
   }
-  for (int i = 0; i < forgotten_per_entry_max && !by_activity_.empty(); ++i) {
-    const auto [last_active, client] = *by_activity_.begin();
-    if (unix_ms(last_active) + retention_ms >= unix_ms(stamp)) break;
+  results.erase(results.begin(), std::lower_bound(results.begin(), results.end(), window.floor, by_sequence));
+  results_ += results.size();
+  by_activity_.emplace(stamp, client);
+  return window;
+}
+
+std::vector<std::uint64_t> request_window::forget_overdue(timestamp stamp) {
+  std::vector<std::uint64_t> forgotten;
+  for (int i = 0; i < forgotten_per_entry_max && has_overdue(stamp); ++i) {
+    const auto client = by_activity_.begin()->second;
     by_activity_.erase(by_activity_.begin());
     results_ -= clients_.at(client).results.size();
     clients_.erase(client);
-    made.forgotten.push_back(client);
+    forgotten.push_back(client);
   }
-  return made;
+  return forgotten;
+}
+
+operation_response repeated_answer(const operation& op, const write_result& result) {
+  if (std::holds_alternative<set_request>(op)) return set_response{result.is_accepted, result.revision, result.modified};
+  if (std::holds_alternative<delete_request>(op)) return delete_response{result.is_accepted, result.revision, result.modified};
+  return extend_response{result.is_accepted, result.revision, result.modified};
 }
 
 }  // namespace kahuna::kv

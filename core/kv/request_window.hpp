@@ -46,6 +46,9 @@ class request_window {
   std::size_t clients() const { return clients_.size(); }
   bool has_client(std::uint64_t client) const { return clients_.contains(client); }
 
+  // The same for a window that is stored nowhere: that of ephemeral keys, one write at a time.
+  void note(std::uint64_t client, std::uint64_t floor, const write_result& result, timestamp stamp);
+
   // What applying an entry changed, to be stored in the same atomic batch.
   struct changes {
     std::vector<client_window> replaced;
@@ -54,9 +57,15 @@ class request_window {
   changes apply(const std::vector<window_update>& updates, timestamp stamp);
 
  private:
+  const client_window& take(std::uint64_t client, std::uint64_t floor, const std::vector<write_result>& results, timestamp stamp);
+  std::vector<std::uint64_t> forget_overdue(timestamp stamp);
+
   std::map<std::uint64_t, client_window> clients_;
   std::size_t results_ = 0;
   std::set<std::pair<timestamp, std::uint64_t>> by_activity_;  // (last_active, client) of every client
 };
+
+// The answer of a repeated write, as the first one had it.
+operation_response repeated_answer(const operation& op, const write_result& result);
 
 }  // namespace kahuna::kv

@@ -47,6 +47,20 @@ struct mutation {
   }
 };
 
+// Takes one stored version away: its history is not to be kept any longer. One that is not there is no error.
+struct removal {
+  std::string key;
+  std::int64_t revision = no_revision;
+  bool is_tombstone = false;
+
+  friend bool operator==(const removal&, const removal&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& key& revision& is_tombstone;
+  }
+};
+
 // The answer of a write, kept so that a retry of it gets the same one.
 struct write_result {
   std::uint64_t sequence = 0;  // the client's number of the request
@@ -80,12 +94,15 @@ struct write_batch {
   timestamp stamp;  // the highest commit timestamp in it; rises from batch to batch of a partition
   std::vector<mutation> mutations;
   std::vector<window_update> windows;
+  std::vector<removal> removals;
+  // Unix time: a read view from before it may miss what removals took away; 0: nothing was taken by this batch.
+  std::uint64_t collected_below_ms = 0;
 
   friend bool operator==(const write_batch&, const write_batch&) = default;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& stamp& mutations& windows;
+    archive& stamp& mutations& windows& removals& collected_below_ms;
   }
 };
 

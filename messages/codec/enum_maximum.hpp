@@ -12,7 +12,7 @@
 namespace kahuna {
 
 constexpr std::uint64_t enum_minimum(errc) { return static_cast<std::uint64_t>(errc::invalid_argument); }
-constexpr std::uint64_t enum_maximum(errc) { return static_cast<std::uint64_t>(errc::leadership_lost); }
+constexpr std::uint64_t enum_maximum(errc) { return static_cast<std::uint64_t>(errc::view_lost); }
 
 namespace kv {
 constexpr std::uint64_t enum_minimum(durability) { return 0; }

@@ -166,7 +166,7 @@ struct fixture : test_coordinator_fixture<> {
       run_jobs();
     }
     net->raft_peers[id] = *peers;
-    anon_send(n.cluster, cluster_wiring{n.gateway, n.links, *peers});
+    anon_send(n.cluster, cluster_wiring{n.gateway, n.links, *peers, n.hosted});
     n.is_up = true;
     run_jobs();
   }

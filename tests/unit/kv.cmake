@@ -5,4 +5,6 @@ kahuna_test(unit_kv
     ${CMAKE_CURRENT_SOURCE_DIR}/kv/request_window_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/kv/version_cache_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/kv/partition_core_test.cpp
+    ${CMAKE_CURRENT_SOURCE_DIR}/kv/ephemeral_store_test.cpp
+    ${CMAKE_CURRENT_SOURCE_DIR}/kv/history_sweep_test.cpp
   DEPENDS core_kv codec persistence LABELS unit)

@@ -1,13 +1,23 @@
 // `get by bucket` and `scan by prefix`: one page of live keys in key order. Contract §2.
 #pragma once
 
-#include "core/kv/partition_store.hpp"
+#include "core/kv/version_reader.hpp"
 
 namespace kahuna::kv {
 
-// A request whose view is not chosen yet gets one: what is applied now, expiry judged at `now_ms`. Errors:
-// data_corrupted; unavailable where the view lies ahead of what this replica has applied.
-result<list_response> evaluate(const get_by_bucket_request& request, const partition_store& store, std::uint64_t now_ms);
-result<list_response> evaluate(const scan_by_prefix_request& request, const partition_store& store, std::uint64_t now_ms);
+struct list_page {
+  list_response response;
+  std::uint64_t expired_ms = 0;  // the latest expiry (Unix time) of the keys that are left out because they expired; 0: none
+};
+
+// The view must be chosen. A page is cut after so many keys were looked at, however few of them are live, so that no list
+// holds up a partition for long. Errors: data_corrupted.
+inline constexpr std::size_t page_keys_examined_max = 10'000;
+result<list_page> evaluate(const get_by_bucket_request& request, const version_reader& keys, const read_view& view);
+result<list_page> evaluate(const scan_by_prefix_request& request, const version_reader& keys, const read_view& view);
+
+// What the keys of a request's answer start with.
+std::string prefix_of(const get_by_bucket_request& request);
+std::string prefix_of(const scan_by_prefix_request& request);
 
 }  // namespace kahuna::kv

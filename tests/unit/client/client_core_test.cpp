@@ -363,17 +363,71 @@ CAF_TEST(a bucket is joined from its pages at one view) {
   kv::list_response page;
   page.items = {{"a/b/1", "x", 0, 0, {}}, {"a/b/2", "x", 0, 0, {}}};
   page.has_more = true;
+  page.continue_after = "a/b/2";
   page.view = {timestamp{5}, 6};
   reply(0, requests.back().request.sequence, page);
   const auto& second = std::get<kv::get_by_bucket_request>(requests.back().request.op);
   CAF_CHECK_EQUAL(second.after, "a/b/2");
   CAF_CHECK((second.view == kv::read_view{timestamp{5}, 6}));
-  page.items = {{"a/b/3", "x", 0, 0, {}}};
+  // One that was cut before it met a live key says where to go on.
+  page.items = {};
   page.has_more = false;
+  page.continue_after = "a/b/2x";
+  reply(0, requests.back().request.sequence, page);
+  CAF_CHECK_EQUAL(std::get<kv::get_by_bucket_request>(requests.back().request.op).after, "a/b/2x");
+  page.items = {{"a/b/3", "x", 0, 0, {}}};
+  page.continue_after.clear();
   reply(0, requests.back().request.sequence, page);
   CAF_REQUIRE(lists.at(1).has_value());
   CAF_CHECK_EQUAL(lists.at(1)->items.size(), 3u);
   CAF_CHECK(!lists.at(1)->has_more);
+}
+
+CAF_TEST(a list whose limit is reached finds out whether more follows) {
+  open_all();
+  for (const bool has_more : {false, true}) {
+    lists.clear();
+    core->submit_list(1, {list_kind::bucket, "a", {.space = {}, .limit = 2, .after = {}}}, milliseconds(1000), now);
+    drain();
+    kv::list_response page;
+    page.items = {{"a/1", "x", 0, 0, {}}, {"a/2", "x", 0, 0, {}}};
+    page.continue_after = "a/5";  // cut by the work that it took
+    reply(0, requests.back().request.sequence, page);
+    const auto& second = std::get<kv::get_by_bucket_request>(requests.back().request.op);
+    CAF_CHECK_EQUAL(second.after, "a/5");
+    CAF_CHECK_EQUAL(+second.limit, 1u);
+    page.items.clear();
+    if (has_more) page.items.push_back({"a/6", "x", 0, 0, {}});
+    page.continue_after = has_more ? "a/6" : "";
+    reply(0, requests.back().request.sequence, page);
+    CAF_REQUIRE(lists.contains(1));
+    CAF_CHECK_EQUAL(lists.at(1)->items.size(), 2u);
+    CAF_CHECK_EQUAL(+lists.at(1)->has_more, has_more);
+  }
+}
+
+CAF_TEST(a list whose view is lost is begun again) {
+  open_all();
+  core->submit_list(1, {list_kind::bucket, "a", {}}, milliseconds(1000), now);
+  drain();
+  kv::list_response page;
+  page.items = {{"a/1", "x", 0, 0, {}}};
+  page.has_more = true;
+  page.continue_after = "a/1";
+  page.view = {timestamp{5}, 6};
+  reply(0, requests.back().request.sequence, page);
+  reply(0, requests.back().request.sequence, fails(errc::view_lost));
+  const auto& again = std::get<kv::get_by_bucket_request>(requests.back().request.op);
+  CAF_CHECK_EQUAL(again.after, "");
+  CAF_CHECK(again.view == kv::read_view{});
+  page.items = {{"a/0", "y", 0, 0, {}}};
+  page.has_more = false;
+  page.continue_after.clear();
+  reply(0, requests.back().request.sequence, page);
+  CAF_REQUIRE(lists.contains(1));
+  CAF_REQUIRE(lists.at(1).has_value());
+  CAF_CHECK_EQUAL(lists.at(1)->items.size(), 1u);
+  CAF_CHECK_EQUAL(lists.at(1)->items.at(0).key, "a/0");
 }
 
 CAF_TEST(a scan is merged from all partitions) {

@@ -36,20 +36,22 @@ struct fixture {
     request.after = after;
     request.limit = limit;
     request.view = view;
-    return text(evaluate(request, *store, 100));
+    return text(evaluate(request, *store, chosen(view)));
   }
+
+  read_view chosen(read_view view = {}) const { return view.visible == timestamp{} ? read_view{store->applied_stamp(), 100} : view; }
 
   std::string scan(const std::string& prefix) {
     scan_by_prefix_request request;
     request.prefix = prefix;
-    return text(evaluate(request, *store, 100));
+    return text(evaluate(request, *store, chosen()));
   }
 
-  static std::string text(const result<list_response>& page) {
+  static std::string text(const result<list_page>& page) {
     if (!page) return page.error().message;
     std::string out;
-    for (const auto& item : page->items) out += item.key + '=' + item.value.str() + ' ';
-    return out + (page->has_more ? "more" : "end");
+    for (const auto& item : page->response.items) out += item.key + '=' + item.value.str() + ' ';
+    return out + (page->response.has_more ? "more" : "end");
   }
 
   std::unique_ptr<persistence::data_store> store;
@@ -106,18 +108,31 @@ CAF_TEST(the pages of one view are one consistent read) {
   get_by_bucket_request request;
   request.bucket = "a";
   request.limit = 1;
-  const auto first = evaluate(request, *store, 100);
+  const auto view = chosen();
+  const auto first = evaluate(request, *store, view);
   CAF_REQUIRE(first.has_value());
   put("a/k2", 1, "2 changed");
   put("a/k3", 0, "", 0, true);
   put("a/k4", 0, "new");
-  CAF_CHECK_EQUAL(bucket("a", "a/k1", 0, first->view), "a/k2=2 a/k3=3 end");
+  CAF_CHECK_EQUAL(bucket("a", first->response.continue_after, 0, first->response.view), "a/k2=2 a/k3=3 end");
   CAF_CHECK_EQUAL(bucket("a", "a/k1"), "a/k2=2 changed a/k4=new end");
 }
 
-CAF_TEST(a view ahead of this replica is refused) {
-  put("a/k", 0, "v");
-  CAF_CHECK(bucket("a", "", 0, {timestamp{99}, 100}).find("retry") != std::string::npos);
+CAF_TEST(a page ends where enough keys were looked at and the list goes on behind it) {
+  for (std::size_t i = 0; i < page_keys_examined_max + 5; ++i) put("a/gone" + std::to_string(100'000 + i), 0, "", 50);
+  put("a/live", 0, "v");
+  get_by_bucket_request request;
+  request.bucket = "a";
+  auto page = evaluate(request, *store, chosen());
+  CAF_REQUIRE(page.has_value());
+  CAF_CHECK(page->response.items.empty());
+  CAF_CHECK(!page->response.has_more);
+  CAF_CHECK_EQUAL(+page->expired_ms, 50u);
+  request.after = page->response.continue_after;
+  CAF_CHECK_EQUAL(request.after, "a/gone" + std::to_string(100'000 + page_keys_examined_max - 1));
+  page = evaluate(request, *store, chosen());
+  CAF_CHECK_EQUAL(text(page), "a/live=v end");
+  CAF_CHECK(page->response.continue_after.empty());
 }
 
 CAF_TEST(pages are bounded by bytes but never empty) {
@@ -126,13 +141,16 @@ CAF_TEST(pages are bounded by bytes but never empty) {
   put("b/k", 0, std::string(2 * page_bytes_max, 'v'));
   get_by_bucket_request request;
   request.bucket = "a";
-  auto page = evaluate(request, *store, 100);
-  CAF_CHECK_EQUAL(page->items.size(), 1u);
-  CAF_CHECK(page->has_more);
+  auto page = evaluate(request, *store, chosen());
+  CAF_REQUIRE(page.has_value());
+  CAF_CHECK_EQUAL(page->response.items.size(), 1u);
+  CAF_CHECK(page->response.has_more);
+  CAF_CHECK_EQUAL(page->response.continue_after, "a/k0");
   request.bucket = "b";
-  page = evaluate(request, *store, 100);
-  CAF_CHECK_EQUAL(page->items.size(), 1u);
-  CAF_CHECK(!page->has_more);
+  page = evaluate(request, *store, chosen());
+  CAF_CHECK_EQUAL(page->response.items.size(), 1u);
+  CAF_CHECK(!page->response.has_more);
+  CAF_CHECK(page->response.continue_after.empty());
 }
 
 CAF_TEST(random buckets equal a walk over all keys) {

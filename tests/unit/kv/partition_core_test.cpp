@@ -82,10 +82,10 @@ struct fixture {
     request.sequence = sequence != 0 ? sequence : ++next_sequence;
     request.floor = floor;
     request.attempt = attempt;
-    request.issued_at = timestamp_at(wall_ms);
+    request.issued_at = timestamp_at(wall);
     request.op = std::move(op);
     operations work;
-    work.stamp = timestamp_at(wall_ms);
+    work.stamp = timestamp_at(wall);
     work.requests.push_back(std::move(request));
     step(std::move(work));
     return origin;
@@ -97,6 +97,24 @@ struct fixture {
     request.value = value;
     request.if_absent = nx;
     return request;
+  }
+  static operation expiring(const std::string& key, const std::string& value, std::int64_t expires_ms) {
+    set_request request;
+    request.key = key;
+    request.value = value;
+    request.expires_ms = expires_ms;
+    return request;
+  }
+  static operation conditional(const std::string& key, const std::string& value, bool xx) {
+    set_request request;
+    request.key = key;
+    request.value = value;
+    request.if_present = xx;
+    return request;
+  }
+  static operation ephemeral(operation op) {
+    std::visit([](auto& request) { request.space = durability::ephemeral; }, op);
+    return op;
   }
   static operation get(const std::string& key) {
     get_request request;
@@ -119,6 +137,7 @@ struct fixture {
   std::unique_ptr<persistence::data_store> store;
   std::unique_ptr<partition_core> core;
   instant now{std::chrono::seconds(100)};
+  std::uint64_t wall = wall_ms;
   term_id term;
   log_index last;
   std::deque<raft::log_entry> uncommitted;
@@ -361,7 +380,7 @@ CAF_TEST(too old a request is refused) {
   request.issued_at = timestamp_at(wall_ms - request_window::retention_ms);
   request.op = set("k", "v");
   operations work;
-  work.stamp = timestamp_at(wall_ms);
+  work.stamp = timestamp_at(wall);
   work.requests.push_back(request);
   step(std::move(work));
   CAF_CHECK_EQUAL(answer(9000), "timeout");
@@ -388,13 +407,13 @@ CAF_TEST(many small writes travel in one entry and a large one in its own) {
   lead(1);
   commit();
   operations work;
-  work.stamp = timestamp_at(wall_ms);
+  work.stamp = timestamp_at(wall);
   for (std::uint64_t i = 0; i < 100; ++i) {
     partition_request request;
     request.origin = 10'000 + i;
     request.client = 1;
     request.sequence = i + 1;
-    request.issued_at = timestamp_at(wall_ms);
+    request.issued_at = timestamp_at(wall);
     request.op = set("k" + std::to_string(i), i == 50 ? std::string(2 << 20, 'v') : "v");
     if (i == 50) std::get<set_request>(request.op).value = std::string(1 << 20, 'v');
     work.requests.push_back(std::move(request));
@@ -475,6 +494,292 @@ CAF_TEST(random work gives what a plain map gives) {
   commit();
   for (const auto& [o, text] : expected_answers) CAF_CHECK_EQUAL(answer(o), text);
   for (const auto& [key, state] : expected) CAF_CHECK_EQUAL(answer(ask(get(key))), state.second + " r" + std::to_string(state.first));
+}
+
+// --- expiry ---------------------------------------------------------------------------------------------------------
+
+CAF_TEST(that a key has expired is in the log before anybody hears of it) {
+  lead(1);
+  commit();
+  ask(expiring("k", "v", 100));
+  commit();
+  wall += 99;
+  const auto before = ask(get("k"));
+  CAF_CHECK_EQUAL(answer(before), "v r0");
+  wall += 1;
+  const auto first = ask(get("k"));
+  const auto exists = ask(exists_request{"k", durability::persistent});
+  get_by_bucket_request list;
+  list.bucket = "nothing";
+  const auto unrelated = ask(list);
+  CAF_CHECK_EQUAL(answer(first), "none");
+  CAF_CHECK_EQUAL(answer(exists), "none");
+  CAF_CHECK(is_answered(unrelated));
+  CAF_CHECK_EQUAL(uncommitted.size(), 1u);  // one entry serves both
+  commit();
+  CAF_CHECK_EQUAL(answer(first), "not found");
+  CAF_CHECK(is_answered(exists));
+  CAF_CHECK_EQUAL(unix_ms(store->applied_stamp()), wall);
+  // From now on it is known to all.
+  CAF_CHECK_EQUAL(answer(ask(get("k"))), "not found");
+  CAF_CHECK(uncommitted.empty());
+}
+
+CAF_TEST(a key that was seen expired stays so under a leader whose clock is behind) {
+  lead(1);
+  commit();
+  ask(expiring("k", "v", 100));
+  commit();
+  wall += 100;
+  const auto read = ask(get("k"));
+  commit();
+  CAF_CHECK_EQUAL(answer(read), "not found");
+  open();
+  wall -= 5000;
+  lead(2);
+  commit();
+  CAF_CHECK_EQUAL(answer(ask(get("k"))), "not found");
+  const auto refused = ask(conditional("k", "w", true));
+  commit();
+  CAF_CHECK_EQUAL(answer(refused), "not set r-1");
+}
+
+CAF_TEST(a refusal and a list that rest on an expiry wait for it too) {
+  lead(1);
+  commit();
+  ask(expiring("b/k", "v", 100));
+  commit();
+  wall += 100;
+  const auto refused = ask(conditional("b/k", "w", true));
+  CAF_CHECK_EQUAL(answer(refused), "none");
+  commit();
+  CAF_CHECK_EQUAL(answer(refused), "not set r-1");
+
+  ask(expiring("b/k2", "v", 100));
+  commit();
+  wall += 100;
+  get_by_bucket_request request;
+  request.bucket = "b";
+  const auto list = ask(request);
+  CAF_CHECK(!is_answered(list));
+  commit();
+  CAF_REQUIRE(is_answered(list));
+  CAF_CHECK(std::get<list_response>(replies.at(list)).items.empty());
+}
+
+CAF_TEST(an accepted write on an expired key needs no further entry) {
+  lead(1);
+  commit();
+  ask(expiring("k", "v", 100));
+  commit();
+  wall += 100;
+  const auto write = ask(set("k", "w", true));
+  CAF_CHECK_EQUAL(uncommitted.size(), 1u);
+  commit();
+  CAF_CHECK_EQUAL(answer(write), "set r1");
+}
+
+CAF_TEST(a view ahead of this replica is refused) {
+  lead(1);
+  commit();
+  get_by_bucket_request request;
+  request.bucket = "b";
+  request.view = {timestamp_at(wall + 1'000'000), wall};
+  CAF_CHECK_EQUAL(answer(ask(request)), "unavailable");
+}
+
+// --- history --------------------------------------------------------------------------------------------------------
+
+CAF_TEST(old versions are collected by the log and a list that needed them says so) {
+  partition_options keeps_one;
+  keeps_one.history.revisions_max = 1;
+  open(keeps_one);
+  lead(1);
+  commit();
+  for (int i = 0; i < 3; ++i) ask(set("b/k", std::to_string(i)));
+  ask(set("b/l", "x"));
+  commit();
+  get_by_bucket_request request;
+  request.bucket = "b";
+  request.limit = 1;
+  const auto first = ask(request);
+  CAF_REQUIRE(is_answered(first));
+  request.view = std::get<list_response>(replies.at(first)).view;
+  request.after = "b/k";
+  ask(set("b/l", "y"));
+  commit();
+
+  wall += history_sweep::grace_ms + 1;
+  step(kv::sweep{timestamp_at(wall)});
+  CAF_CHECK_EQUAL(uncommitted.size(), 1u);
+  step(kv::sweep{timestamp_at(wall)});
+  CAF_CHECK_EQUAL(uncommitted.size(), 1u);  // one piece at a time
+  commit();
+  get_request old;
+  old.key = "b/k";
+  old.at_revision = 1;
+  CAF_CHECK_EQUAL(answer(ask(old)), "not found");
+  CAF_CHECK_EQUAL(answer(ask(get("b/k"))), "2 r2");
+  CAF_CHECK_EQUAL(answer(ask(request)), "view_lost");
+  request.view = {};
+  CAF_CHECK(is_answered(ask(request)));
+  const auto next = ask(set("b/k", "3"));
+  commit();
+  CAF_CHECK_EQUAL(answer(next), "set r3");
+}
+
+CAF_TEST(a key that is set while it is forgotten goes on counting) {
+  partition_options short_memory;
+  short_memory.history.age_ms_max = 1;
+  open(short_memory);
+  lead(1);
+  commit();
+  ask(expiring("k", "v", 100));
+  commit();
+  wall += 100 + history_sweep::grace_ms;
+  step(kv::sweep{timestamp_at(wall)});
+  CAF_CHECK_EQUAL(uncommitted.size(), 1u);
+  const auto write = ask(set("k", "w"));
+  commit();
+  CAF_CHECK_EQUAL(answer(write), "set r1");
+  CAF_CHECK_EQUAL(answer(ask(get("k"))), "w r1");
+
+  const auto erased = ask(delete_request{"k", durability::persistent});
+  commit();
+  CAF_CHECK_EQUAL(answer(erased), "deleted r1");
+  wall += 10'000 + history_sweep::grace_ms;
+  for (int i = 0; i < 3; ++i) {
+    step(kv::sweep{timestamp_at(wall += 3000)});
+    commit();
+  }
+  const auto anew = ask(set("k", "x"));
+  commit();
+  CAF_CHECK_EQUAL(answer(anew), "set r0");
+}
+
+// --- ephemeral keys -------------------------------------------------------------------------------------------------
+
+CAF_TEST(an ephemeral key is set and read without the log) {
+  lead(1);
+  commit();
+  const auto first = ask(ephemeral(set("k", "v")));
+  const auto second = ask(ephemeral(set("k", "w")));
+  CAF_CHECK_EQUAL(answer(first), "set r0");
+  CAF_CHECK_EQUAL(answer(second), "set r1");
+  CAF_CHECK(std::get<set_response>(replies.at(first)).modified < std::get<set_response>(replies.at(second)).modified);
+  CAF_CHECK_EQUAL(answer(ask(ephemeral(get("k")))), "w r1");
+  CAF_CHECK_EQUAL(answer(ask(ephemeral(set("k", "x", true)))), "not set r1");
+  CAF_CHECK_EQUAL(answer(ask(get("k"))), "not found");
+  CAF_CHECK(uncommitted.empty());
+}
+
+CAF_TEST(nothing ephemeral is evaluated before the no op of the term is applied) {
+  lead(1);
+  const auto write = ask(ephemeral(set("k", "v")));
+  CAF_CHECK_EQUAL(answer(write), "none");
+  commit();
+  CAF_CHECK_EQUAL(answer(write), "set r0");
+}
+
+CAF_TEST(without a lease an ephemeral write waits until the leadership is confirmed) {
+  lead(1, false);
+  commit();
+  const auto write = ask(ephemeral(set("k", "v")));
+  const auto read = ask(ephemeral(get("k")));
+  CAF_CHECK_EQUAL(answer(write), "none");
+  CAF_REQUIRE(reads.size() == 2u);
+  step(std::vector<raft::read_answer>{{reads[0], true, last}});
+  CAF_CHECK_EQUAL(answer(write), "set r0");
+  CAF_CHECK_EQUAL(answer(read), "none");
+  step(std::vector<raft::read_answer>{{reads[1], false, last}});
+  CAF_CHECK_EQUAL(answer(read), "not_leader");
+}
+
+CAF_TEST(an expired lease gives no ephemeral answer) {
+  lead(1, false);
+  commit();
+  step(raft::lease_grant{term, now + std::chrono::seconds(1)});
+  CAF_CHECK_EQUAL(answer(ask(ephemeral(set("k", "v")))), "set r0");
+  now += std::chrono::seconds(1);
+  const auto write = ask(ephemeral(set("k", "w")));
+  const auto read = ask(ephemeral(get("k")));
+  CAF_CHECK_EQUAL(answer(write), "none");
+  CAF_CHECK_EQUAL(answer(read), "none");
+  follow(2);
+  CAF_CHECK_EQUAL(answer(write), "leadership_lost");
+  CAF_CHECK_EQUAL(answer(read), "not_leader");
+}
+
+CAF_TEST(ephemeral keys go as a whole with the leadership) {
+  lead(1);
+  commit();
+  const auto write = ask(ephemeral(set("k", "v")), 7, 5);
+  CAF_CHECK_EQUAL(answer(write), "set r0");
+  follow(2);
+  lead(3);
+  commit();
+  CAF_CHECK_EQUAL(answer(ask(ephemeral(get("k")))), "not found");
+  // So is what was remembered of requests: this one's effect is gone with the keys.
+  CAF_CHECK_EQUAL(answer(ask(ephemeral(set("k", "v")), 7, 5, 0, 2)), "set r0");
+}
+
+CAF_TEST(a repeated ephemeral write is applied once) {
+  lead(1);
+  commit();
+  CAF_CHECK_EQUAL(answer(ask(ephemeral(set("k", "v")), 7, 5)), "set r0");
+  CAF_CHECK_EQUAL(answer(ask(ephemeral(set("k", "v")), 7, 5, 0, 2)), "set r0");
+  CAF_CHECK_EQUAL(answer(ask(ephemeral(get("k")))), "v r0");
+  // A refusal that was repeated holds against a first attempt that comes late.
+  CAF_CHECK_EQUAL(answer(ask(ephemeral(set("k", "w", true)), 7, 6, 0, 2)), "not set r0");
+  ask(ephemeral(delete_request{"k", durability::ephemeral}), 7, 7);
+  CAF_CHECK_EQUAL(answer(ask(ephemeral(set("k", "w", true)), 7, 6, 0, 1)), "not set r0");
+  CAF_CHECK_EQUAL(answer(ask(ephemeral(get("k")))), "not found");
+  // Both durabilities have their own memory.
+  const auto twin = ask(set("k", "v"), 7, 8);
+  commit();
+  CAF_CHECK_EQUAL(answer(twin), "set r0");
+}
+
+CAF_TEST(ephemeral keys expire exactly and are forgotten in the background) {
+  lead(1);
+  commit();
+  ask(ephemeral(expiring("k", "v", 100)));
+  wall += 99;
+  CAF_CHECK_EQUAL(answer(ask(ephemeral(get("k")))), "v r0");
+  wall += 1;
+  CAF_CHECK_EQUAL(answer(ask(ephemeral(get("k")))), "not found");
+  CAF_CHECK_EQUAL(answer(ask(ephemeral(set("k", "w", true)))), "set r1");
+  ask(ephemeral(expiring("k", "v", 100)));
+  wall += 100 + ephemeral_store::absent_kept_ms;
+  step(kv::sweep{timestamp_at(wall)});
+  CAF_CHECK_EQUAL(answer(ask(ephemeral(set("k", "w")))), "set r0");
+}
+
+CAF_TEST(the pages of an ephemeral list are one consistent read or are refused) {
+  lead(1);
+  commit();
+  for (const std::string key : {"b/1", "b/2", "b/3"}) ask(ephemeral(set(key, "old")));
+  get_by_bucket_request request;
+  request.bucket = "b";
+  request.space = durability::ephemeral;
+  request.limit = 1;
+  const auto first = ask(request);
+  CAF_REQUIRE(is_answered(first));
+  for (int i = 0; i < 40; ++i) ask(ephemeral(set("b/2", "new")));
+  ask(ephemeral(delete_request{"b/3", durability::ephemeral}));
+  const auto& page = std::get<list_response>(replies.at(first));
+  request.view = page.view;
+  request.after = page.continue_after;
+  request.limit = 0;
+  const auto second = ask(request);
+  CAF_REQUIRE(is_answered(second));
+  std::string values;
+  for (const auto& item : std::get<list_response>(replies.at(second)).items) values += item.key + '=' + item.value.str() + ' ';
+  CAF_CHECK_EQUAL(values, "b/2=old b/3=old ");
+  follow(2);
+  lead(3);
+  commit();
+  CAF_CHECK_EQUAL(answer(ask(request)), "view_lost");
 }
 
 CAF_TEST_FIXTURE_SCOPE_END()

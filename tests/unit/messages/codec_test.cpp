@@ -29,6 +29,8 @@ kv::write_batch sample_batch() {
   batch.mutations.push_back({"k", {3, false, timestamp{999}, timestamp{1000}, 5000, "value"}});
   batch.mutations.push_back({"gone", {2, true, timestamp{1000}, timestamp{1000}, 0, ""}});
   batch.windows.push_back({7, 1, {{9, true, 3, timestamp{1000}}}});
+  batch.removals.push_back({"old", 1, true});
+  batch.collected_below_ms = 300;
   return batch;
 }
 
@@ -79,6 +81,7 @@ client_replies sample_replies() {
   kv::list_response list;
   list.items.push_back({"a", "1", 2, 0, timestamp{3}});
   list.has_more = true;
+  list.continue_after = "a";
   list.view = {timestamp{9}, 8};
   body.replies.push_back({3, 1, list});
   kv::get_response get;
@@ -158,7 +161,7 @@ CAF_TEST(the bytes of each record are what they were) {
   CAF_CHECK_EQUAL(hex(encode(raft::hard_state{term_id{5}, node_id{2}})), "000502");
   CAF_CHECK_EQUAL(hex(encode(raft::log_entry{term_id{300}, log_index{9}, raft::entry_kind::command, "ab"})), "00ac020901026162");
   CAF_CHECK_EQUAL(hex(encode(sample_batch())),
-                  "00e807020001" "6b" "000600e707e80788270576616c7565" "0004" "676f6e65" "000401e807e8070000" "010007010100090106e807");
+                  "00e807020001" "6b" "000600e707e80788270576616c7565" "0004" "676f6e65" "000401e807e8070000" "010007010100090106e807" "0100036f6c640201" "ac02");
   CAF_CHECK_EQUAL(hex(encode(ping{300})), "00ac02");
   CAF_CHECK_EQUAL(hex(encode(hello{})), "00cb82a1f204010101000000000000");
   CAF_CHECK_EQUAL(hex(encode(kv::client_window{7, 3, timestamp{9}, {{4, true, 1, timestamp{8}}}})), "0007030901000401" "0208");
