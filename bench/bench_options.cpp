@@ -43,7 +43,7 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
       ("key-space", text(), "number of different keys (100000)")
       ("value-size", text(), "bytes of a value (100)")
       ("read-pct", text(), "reads in a hundred operations of the mixed workload (50)")
-      ("durability", text(), "persistent (persistent)")
+      ("durability", text(), "persistent or ephemeral (persistent)")
       ("rate", text(), "operations a second at fixed times, latency from when each was due; 0: as fast as answers come (0)")
       ("connections", text(), "to each node (1)")
       ("format", text(), "console or json (console)")
@@ -94,8 +94,8 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
   choice("workload", options.workload,
          std::vector{std::pair{"set"s, workload::set}, {"get"s, workload::get}, {"mixed"s, workload::mixed}, {"bucket"s, workload::bucket}});
   choice("format", options.format, std::vector{std::pair{"console"s, output_format::console}, {"json"s, output_format::json}});
-  bool is_persistent = true;
-  choice("durability", is_persistent, std::vector{std::pair{"persistent"s, true}});
+  choice("durability", options.durability,
+         std::vector{std::pair{"persistent"s, kv::durability::persistent}, {"ephemeral"s, kv::durability::ephemeral}});
   std::uint64_t seconds = 10, warmup = 1;
   number("concurrency", options.concurrency, 1, 100'000);
   number("duration", seconds, 1, 86'400);

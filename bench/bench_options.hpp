@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/errc.hpp"
+#include "core/kv/operation.hpp"
 
 namespace kahuna::bench {
 
@@ -23,6 +24,7 @@ struct bench_options {
   std::uint64_t key_space = 100'000;
   std::uint32_t value_bytes = 100;
   std::uint32_t read_percent = 50;      // of the mixed workload
+  kv::durability durability = kv::durability::persistent;
   std::uint32_t rate = 0;               // operations a second, at fixed times (open loop); 0: closed loop
   std::uint32_t connections = 1;        // to each node
   output_format format = output_format::console;

@@ -39,6 +39,7 @@ kv::operation set_of(const bench_options& options, std::uint64_t number, prng& d
   kv::set_request set;
   set.key = key_of(options, number);
   set.value = random_value(dice, options.value_bytes);
+  set.space = options.durability;
   return set;
 }
 
@@ -49,6 +50,7 @@ struct planned_operation {
 
 planned_operation plan(const bench_options& options, prng& dice) {
   const auto number = dice.below(options.key_space);
+  const bool is_ephemeral = options.durability == kv::durability::ephemeral;
   bool is_read = options.workload == workload::get;
   if (options.workload == workload::mixed) is_read = dice.chance(options.read_percent, 100);
   if (options.workload == workload::bucket) {
@@ -56,12 +58,14 @@ planned_operation plan(const bench_options& options, prng& dice) {
     std::snprintf(text, sizeof text, "b%06llu", static_cast<unsigned long long>(number / keys_of_a_bucket));
     kv::get_by_bucket_request get;
     get.bucket = text;
-    return {"get by bucket", std::move(get)};
+    get.space = options.durability;
+    return {is_ephemeral ? "eget by bucket" : "get by bucket", std::move(get)};
   }
-  if (!is_read) return {"set", set_of(options, number, dice)};
+  if (!is_read) return {is_ephemeral ? "eset" : "set", set_of(options, number, dice)};
   kv::get_request get;
   get.key = key_of(options, number);
-  return {"get", std::move(get)};
+  get.space = options.durability;
+  return {is_ephemeral ? "eget" : "get", std::move(get)};
 }
 
 // What all workers share. Callbacks come on the client's threads, one for each of its connections to a node.
