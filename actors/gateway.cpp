@@ -16,6 +16,9 @@ namespace {
 using self_pointer = caf::stateful_actor<gateway_state, caf::io::broker>*;
 using phase = gateway_session::phase;
 
+// Longer than the cluster actor waits for its replicas.
+constexpr std::chrono::seconds cluster_answer_timeout{2};
+
 void want_drain(self_pointer self) {
   auto& state = self->state;
   if (state.is_drain_sent) return;
@@ -206,6 +209,39 @@ complaint take_client_requests(self_pointer self, gateway_session& session, mess
   return std::nullopt;
 }
 
+messages::cluster_reply cluster_reply_of(node_id self, const messages::cluster_request& asked, const node_status& status) {
+  messages::cluster_reply reply{asked.token, self, status.alive, status.leaders, {}};
+  for (const auto& replica : status.replicas)
+    reply.replicas.push_back({replica.partition, replica.role, replica.term, replica.commit_index, replica.applied_index,
+                              asked.described == replica.partition ? replica.description : std::string()});
+  return reply;
+}
+
+// Whoever asks more than is answered is not listened to for a while; what is not answered, the client's deadline ends.
+complaint take_cluster_request(self_pointer self, gateway_session& session, const messages::cluster_request& asked) {
+  auto& state = self->state;
+  if (session.cluster_requests >= state.settings.session_cluster_requests_max ||
+      session.unread_bytes > state.settings.session_unread_bytes_max)
+    return std::nullopt;
+  ++session.cluster_requests;
+  const auto finish = [self, number = session.number](const auto& answer_session) {
+    auto* asking = find_session(self->state, number);
+    if (asking == nullptr) return;
+    --asking->cluster_requests;
+    answer_session(*asking);
+  };
+  self->request(state.cluster, cluster_answer_timeout, get_status{})
+      .then(
+          [=](const node_status& status) {
+            finish([&](gateway_session& asking) {
+              send_frame(self, asking, messages::frame_kind::cluster_reply,
+                         cluster_reply_of(self->state.settings.self, asked, status));
+            });
+          },
+          [=](const caf::error&) { finish([](gateway_session&) {}); });
+  return std::nullopt;
+}
+
 complaint take_peer_messages(self_pointer self, gateway_session& session, messages::peer_messages& body) {
   auto& state = self->state;
   observe(self, body.now);
@@ -248,6 +284,9 @@ complaint take_frame(self_pointer self, gateway_session& session, messages::fram
   if (session.in == phase::client && kind == frame_kind::client_requests)
     return take_body<messages::client_requests>(
         body, [&](messages::client_requests& b) { return take_client_requests(self, session, b); });
+  if (session.in == phase::client && kind == frame_kind::cluster_request)
+    return take_body<messages::cluster_request>(
+        body, [&](const messages::cluster_request& asked) { return take_cluster_request(self, session, asked); });
   if (session.in == phase::node) {
     switch (kind) {
       case frame_kind::peer_messages:

@@ -48,6 +48,7 @@ struct gateway_settings {
   std::size_t handshakes_max = 1024;               // connections that have not said an accepted hello
   std::size_t session_requests_max = 16'384;       // under way, per connection
   std::size_t requests_max = 262'144;              // under way in all
+  std::size_t session_cluster_requests_max = 16;   // waiting for an answer, per connection; more are dropped
   std::size_t session_unread_bytes_max = 64 << 20; // answers that the other side has not taken; beyond it: overloaded
   duration handshake_timeout = std::chrono::seconds(5);
   duration frame_timeout = std::chrono::seconds(30);    // from a frame's first byte to its last
@@ -71,6 +72,7 @@ struct gateway_session {
   messages::hello hello;
   std::size_t requests = 0;
   std::size_t unread_bytes = 0;
+  std::size_t cluster_requests = 0;
   messages::client_replies replies;  // collected until the next drain
 };
 

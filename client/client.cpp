@@ -24,6 +24,9 @@ struct system_config : caf::actor_system_config {
 
 constexpr std::chrono::milliseconds timeout_max{60'000};
 
+// A node asks its replicas for a second.
+constexpr std::chrono::milliseconds inspection_patience{1500};
+
 template <class Response>
 result<Response> unwrap(kv::operation_response response) {
   if (auto* answer = std::get_if<Response>(&response)) return std::move(*answer);
@@ -68,10 +71,12 @@ struct client::implementation {
   result<key_list> list(list_query query) {
     auto answered = std::make_shared<std::promise<result<key_list>>>();
     auto future = answered->get_future();
-    caf::anon_send(lanes.front().actor, list_submission{std::move(query), options.timeout, [answered](result<key_list> list) {
-                                                          answered->set_value(std::move(list));
-                                                        }});
+    submit_list(std::move(query), [answered](result<key_list> list) { answered->set_value(std::move(list)); });
     return future.get();
+  }
+
+  void submit_list(list_query query, std::function<void(result<key_list>)> done) {
+    caf::anon_send(lanes.front().actor, list_submission{std::move(query), options.timeout, std::move(done)});
   }
 
   client_options options;
@@ -92,7 +97,9 @@ result<client> client::connect(client_options options) {
   impl->system = std::make_unique<caf::actor_system>(impl->config);
   for (std::size_t i = 0; i < std::max<std::size_t>(1, options.connections); ++i) {
     impl->lanes.emplace_back();
-    impl->lanes.back().actor = spawn_client(*impl->system, {options.endpoints, options.timeout});
+    // One lane speaks for all: they go to the same nodes.
+    auto listener = i == 0 ? options.connection_changed : std::function<void(bool)>();
+    impl->lanes.back().actor = spawn_client(*impl->system, {options.endpoints, options.timeout, std::move(listener)});
   }
 
   std::optional<error> failure;
@@ -135,6 +142,22 @@ result<key_list> client::scan_by_prefix(const std::string& prefix, list_options 
 
 void client::submit(kv::operation op, std::function<void(kv::operation_response)> done) {
   implementation_->submit({std::move(op), implementation_->options.timeout, std::move(done)});
+}
+
+void client::submit_list(list_query query, std::function<void(result<key_list>)> done) {
+  implementation_->submit_list(std::move(query), std::move(done));
+}
+
+result<cluster_overview> client::inspect_cluster(std::optional<std::uint32_t> described) {
+  auto answered = std::make_shared<std::promise<result<cluster_overview>>>();
+  auto future = answered->get_future();
+  submit_inspection(described, [answered](result<cluster_overview> overview) { answered->set_value(std::move(overview)); });
+  return future.get();
+}
+
+void client::submit_inspection(std::optional<std::uint32_t> described, std::function<void(result<cluster_overview>)> done) {
+  caf::anon_send(implementation_->lanes.front().actor,
+                 cluster_submission{described, std::min(implementation_->options.timeout, inspection_patience), std::move(done)});
 }
 
 }  // namespace kahuna::client

@@ -12,9 +12,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "client/cluster_overview.hpp"
 #include "client/key_list.hpp"
 #include "core/base/errc.hpp"
 #include "core/kv/operation.hpp"
@@ -28,6 +30,9 @@ struct client_options {
   // Calls from many threads travel over one connection a node; this many independent connections are opened to each
   // node instead, requests being spread over them.
   std::size_t connections = 1;
+  // Hears when the first connection to any node is there, and when the last one is gone; on a thread of the client's, and
+  // must not block. May be empty.
+  std::function<void(bool is_connected)> connection_changed{};
 };
 
 // Errors of every call: invalid_argument, unavailable, overloaded (not applied); timeout, internal (unknown);
@@ -56,6 +61,15 @@ class client {
 
   // Any single-key operation without waiting: `done` runs once, on a thread of the client's, and must not block.
   void submit(kv::operation op, std::function<void(kv::operation_response)> done);
+
+  // A list likewise.
+  void submit_list(list_query query, std::function<void(result<key_list>)> done);
+
+  // Where every node and every replica stands, for operators. Nodes that don't answer within the timeout, or within
+  // 1.5 s where that is longer, are shown as down. `described`: a partition whose replicas are described in words too.
+  // Errors: unavailable (no node answered).
+  result<cluster_overview> inspect_cluster(std::optional<std::uint32_t> described = std::nullopt);
+  void submit_inspection(std::optional<std::uint32_t> described, std::function<void(result<cluster_overview>)> done);
 
  private:
   struct implementation;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "client/client_core.hpp"
+#include "client/cluster_inquiry.hpp"
 #include "messages/connection/outbound_connection.hpp"
 
 namespace kahuna::client {
@@ -45,6 +46,14 @@ struct client_state {
   std::unordered_map<std::uint64_t, std::function<void(kv::operation_response)>> callbacks;  // by token
   std::unordered_map<std::uint64_t, std::function<void(result<key_list>)>> list_callbacks;   // by token
   std::vector<waiting_for_cluster> waiting;
+  struct inquiry {
+    cluster_inquiry progress;
+    std::function<void(result<cluster_overview>)> done;
+  };
+  std::vector<inquiry> inquiries;
+  std::vector<bool> is_unreachable;  // by slot: its last attempt to connect failed, or its connection broke
+  std::function<void(bool is_connected)> connection_changed;
+  bool was_connected = false;
   std::uint64_t next_token = 1;
   bool is_drain_sent = false;
 };
@@ -74,11 +83,36 @@ std::optional<std::string> take_frame(self_pointer self, node_slot slot, message
     const auto news = messages::decode<messages::leaders>(body);
     if (!news) return news.error().message;
     core.leaders_came(slot, *news, now_of(self));
+  } else if (kind == messages::frame_kind::cluster_reply) {
+    const auto reply = messages::decode<messages::cluster_reply>(body);
+    if (!reply) return reply.error().message;
+    for (auto& inquiry : self->state.inquiries) inquiry.progress.reply_came(slot, *reply);
   } else {
     return "sent a frame of kind " + std::to_string(static_cast<int>(kind)) + ", which is not for clients";
   }
   want_drain(self);
   return std::nullopt;
+}
+
+// Tells of the first connection and of the end of the last one.
+void tell_connected(self_pointer self) {
+  auto& state = self->state;
+  const bool is_connected =
+      std::any_of(state.connections.begin(), state.connections.end(), [](const auto& connection) { return connection->is_open(); });
+  if (is_connected == std::exchange(state.was_connected, is_connected) || !state.connection_changed) return;
+  state.connection_changed(is_connected);
+}
+
+void ask_where_it_stands(self_pointer self, node_slot slot, cluster_inquiry& inquiry) {
+  auto& state = self->state;
+  auto& connection = *state.connections[slot];
+  if (connection.has_room()) {
+    if (!inquiry.begin_asking(slot)) return;
+    connection.send(messages::frame_kind::cluster_request, inquiry.question());
+    connection.flush();
+  } else if (state.is_unreachable[slot]) {
+    inquiry.node_lost(slot);
+  }
 }
 
 void open_connection(self_pointer self, node_slot slot, const std::string& address) {
@@ -90,13 +124,18 @@ void open_connection(self_pointer self, node_slot slot, const std::string& addre
   messages::outbound_events events;
   events.opened = [=](const messages::welcome& said) {
     self->state.core->node_opened(slot, said, now_of(self));
+    self->state.is_unreachable[slot] = false;
+    for (auto& inquiry : self->state.inquiries) ask_where_it_stands(self, slot, inquiry.progress);
     want_drain(self);
   };
   events.frame_came = [=](messages::frame_kind kind, std::string_view body) { return take_frame(self, slot, kind, body); };
   events.lost = [=](const messages::connection_loss& loss) {
     self->state.core->node_lost(slot, loss.reason, loss.is_final, now_of(self));
+    self->state.is_unreachable[slot] = true;
+    for (auto& inquiry : self->state.inquiries) inquiry.progress.node_lost(slot);
     want_drain(self);
   };
+  state.is_unreachable.push_back(false);
   state.connections.push_back(
       std::make_unique<messages::outbound_connection>(self, slot + 1, std::move(settings), std::move(events)));
   state.connections.back()->start();
@@ -120,6 +159,25 @@ void settle_waiting(self_pointer self) {
   });
 }
 
+// Requires that the core's new slots have their connections: whoever is not known yet would not be waited for.
+void settle_inquiries(self_pointer self, bool is_closing) {
+  auto& state = self->state;
+  const auto now = now_of(self);
+  std::vector<client_state::inquiry> settled;
+  std::erase_if(state.inquiries, [&](client_state::inquiry& inquiry) {
+    if (!is_closing && !inquiry.progress.is_settled(state.connections.size(), now)) return false;
+    settled.push_back(std::move(inquiry));
+    return true;
+  });
+  for (auto& inquiry : settled) {
+    const auto& replies = inquiry.progress.replies();
+    if (state.core->map() && !replies.empty())
+      inquiry.done(merge_views(*state.core->map(), replies));
+    else
+      inquiry.done(error{errc::unavailable, "no node answered in time"});
+  }
+}
+
 void honour(self_pointer self) {
   auto& state = self->state;
   auto ready = state.core->take_ready();
@@ -132,6 +190,8 @@ void honour(self_pointer self) {
   }
   for (auto& [slot, address] : ready.connect) open_connection(self, slot, address);
   settle_waiting(self);
+  settle_inquiries(self, false);
+  tell_connected(self);
   for (auto& [token, response] : ready.answers)
     if (auto node = state.callbacks.extract(token)) node.mapped()(std::move(response));
   for (auto& [token, list] : ready.list_answers)
@@ -155,6 +215,16 @@ void submit_list(self_pointer self, list_query query, std::chrono::milliseconds 
   const auto token = state.next_token++;
   state.list_callbacks.emplace(token, std::move(done));
   state.core->submit_list(token, std::move(query), timeout, now_of(self));
+  want_drain(self);
+}
+
+void submit_inquiry(self_pointer self, cluster_submission& asked) {
+  auto& state = self->state;
+  messages::cluster_request question{state.next_token++, std::nullopt};
+  if (asked.described) question.described = partition_id{*asked.described};
+  client_state::inquiry inquiry{cluster_inquiry(question, now_of(self) + asked.patience), std::move(asked.done)};
+  for (node_slot slot = 0; slot < state.connections.size(); ++slot) ask_where_it_stands(self, slot, inquiry.progress);
+  state.inquiries.push_back(std::move(inquiry));
   want_drain(self);
 }
 
@@ -183,6 +253,7 @@ std::uint64_t random_number() {
 caf::behavior client_actor(self_pointer self, client_actor_options options) {
   auto& state = self->state;
   state.timeout = options.timeout;
+  state.connection_changed = std::move(options.connection_changed);
   state.seed = random_number();
   state.hello.role = messages::connection_role::client;
   state.hello.client_id = std::max<std::uint64_t>(1, random_number());
@@ -227,6 +298,7 @@ caf::behavior client_actor(self_pointer self, client_actor_options options) {
         for (auto& s : submissions) submit(self, std::move(s.op), s.timeout, std::move(s.done));
       },
       [=](list_submission& s) { submit_list(self, std::move(s.query), s.timeout, std::move(s.done)); },
+      [=](cluster_submission& asked) { submit_inquiry(self, asked); },
       [=](const client_drain&) {
         self->state.is_drain_sent = false;
         honour(self);
@@ -242,6 +314,7 @@ caf::behavior client_actor(self_pointer self, client_actor_options options) {
         auto& current = self->state;
         current.core->close("the client was stopped");
         honour(self);
+        settle_inquiries(self, true);
         for (auto& connection : current.connections) connection->stop();
         self->quit();
       },

@@ -13,12 +13,14 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <caf/all.hpp>
 #include <caf/io/all.hpp>
 
+#include "client/cluster_overview.hpp"
 #include "client/key_list.hpp"
 #include "core/base/errc.hpp"
 #include "core/kv/operation.hpp"
@@ -28,6 +30,9 @@ namespace kahuna::client {
 struct client_actor_options {
   std::vector<std::string> endpoints = {"127.0.0.1:4870"};  // HOST:PORT; any nodes of one cluster, the rest are learned
   std::chrono::milliseconds timeout{5000};                  // of each request
+  // Hears when the first connection to any node is there, and when the last one is gone; on the actor's thread, and must
+  // not block. May be empty.
+  std::function<void(bool is_connected)> connection_changed{};
 };
 
 // Answered once a node has said welcome; with an error where all endpoints refused, or none answered within `patience`.
@@ -58,6 +63,14 @@ struct list_submission {
   std::function<void(result<key_list>)> done;
 };
 
+// Asks every node where it stands; answered once each has answered or is known to be down, and by `patience` at the latest.
+// `described`: of this partition's replicas the answer has the descriptions too.
+struct cluster_submission {
+  std::optional<std::uint32_t> described;
+  std::chrono::milliseconds patience{0};
+  std::function<void(result<cluster_overview>)> done;
+};
+
 // Errors of all requests are caf::errors of the category "kahuna"; error_of() turns them back.
 using client_handle = caf::typed_actor<
     caf::replies_to<kv::set_request>::with<kv::set_response>,          // the operations of the contract's table
@@ -69,6 +82,7 @@ using client_handle = caf::typed_actor<
     caf::replies_to<await_cluster>::with<cluster_found>,
     caf::reacts_to<submissions_waiting>,
     caf::reacts_to<list_submission>,
+    caf::reacts_to<cluster_submission>,
     caf::reacts_to<stop_client>>;
 
 // Requires that the system loaded caf::io::middleman. Ends by stop_client.
@@ -97,3 +111,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::cluster_found)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::stop_client)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::submissions_waiting)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::list_submission)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::cluster_submission)

@@ -75,6 +75,7 @@ class client_core {
 
   // Whether some node has ever answered, or why none has.
   bool has_met_cluster() const { return map_.has_value(); }
+  const std::optional<routing::partition_map>& map() const { return map_; }
   const std::optional<error>& last_failure() const { return last_failure_; }
   bool is_hopeless() const;  // every endpoint refused for good
   void check_invariants() const;

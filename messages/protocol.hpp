@@ -7,17 +7,20 @@
 // The dialing side sends `hello`, the accepting side answers `welcome` or `refusal` (and closes). Before the hello is
 // accepted, frames are at most handshake_frame_bytes_max and the whole handshake is bounded in time. A connection is
 // for a client or for a node; which frames may come next depends on that:
-//   client → node: client_requests, ping         node → client: client_replies, leaders, pong
+//   client → node: client_requests, cluster_request, ping
+//   node → client: client_replies, leaders, cluster_reply, pong
 //   node → node:   peer_messages, leaders, forwarded_requests, forwarded_replies, ping     back: pong only
 // (each node dials each other: a node's traffic to a peer goes over the connection that it dialed.)
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/base/ids.hpp"
 #include "core/kv/operation.hpp"
+#include "core/raft/raft_input.hpp"
 #include "core/raft/raft_types.hpp"
 #include "core/routing/partition_map.hpp"
 
@@ -43,6 +46,8 @@ enum class frame_kind : std::uint8_t {
   client_requests = 10,
   client_replies = 11,
   leaders = 12,
+  cluster_request = 13,
+  cluster_reply = 14,
   peer_messages = 20,
   forwarded_requests = 21,
   forwarded_replies = 22,
@@ -189,6 +194,46 @@ struct leaders {
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
     archive& partitions;
+  }
+};
+
+// An operator's question where the asked node stands.
+struct cluster_request {
+  std::uint64_t token = 0;  // the client's; comes back with the reply
+  std::optional<partition_id> described;  // of this one's replica the reply has the description too
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& token& described;
+  }
+};
+
+// Where a replica of the answering node stands.
+struct replica_report {
+  partition_id partition;
+  raft::role_kind role = raft::role_kind::follower;
+  term_id term;
+  log_index commit_index;
+  log_index applied_index;
+  std::string description;  // what describe() says; empty where it was not asked for
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& partition& role& term& commit_index& applied_index& description;
+  }
+};
+
+// The cluster from the answering node's point of view. A replica that did not say in time where it stands is left out.
+struct cluster_reply {
+  std::uint64_t token = 0;
+  node_id node;
+  std::vector<node_id> alive;  // the node itself, and those that its links reach
+  std::vector<partition_leader> leaders;
+  std::vector<replica_report> replicas;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& token& node& alive& leaders& replicas;
   }
 };
 

@@ -7,6 +7,7 @@
 
 #include "core/base/errc.hpp"
 #include "core/kv/operation.hpp"
+#include "core/raft/raft_input.hpp"
 #include "core/raft/raft_types.hpp"
 
 namespace kahuna {
@@ -20,6 +21,9 @@ constexpr std::uint64_t enum_maximum(durability) { return static_cast<std::uint6
 }  // namespace kv
 
 namespace raft {
+constexpr std::uint64_t enum_minimum(role_kind) { return 0; }
+constexpr std::uint64_t enum_maximum(role_kind) { return static_cast<std::uint64_t>(role_kind::leader); }
+
 constexpr std::uint64_t enum_minimum(entry_kind) { return 0; }
 constexpr std::uint64_t enum_maximum(entry_kind) { return static_cast<std::uint64_t>(entry_kind::configuration); }
 }  // namespace raft

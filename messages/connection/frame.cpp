@@ -14,6 +14,8 @@ bool is_known(std::uint8_t kind) {
     case frame_kind::client_requests:
     case frame_kind::client_replies:
     case frame_kind::leaders:
+    case frame_kind::cluster_request:
+    case frame_kind::cluster_reply:
     case frame_kind::peer_messages:
     case frame_kind::forwarded_requests:
     case frame_kind::forwarded_replies: return true;

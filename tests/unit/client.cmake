@@ -1,3 +1,4 @@
 kahuna_test(unit_client
   SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/client/client_core_test.cpp
+          ${CMAKE_CURRENT_SOURCE_DIR}/client/cluster_overview_test.cpp
   DEPENDS client LABELS unit)

@@ -73,6 +73,12 @@ peer_messages sample_peer_messages() {
   return body;
 }
 
+cluster_reply sample_cluster_reply() {
+  cluster_reply body{9, node_id{2}, {node_id{2}, node_id{3}}, {{partition_id{1}, term_id{4}, node_id{3}}}, {}};
+  body.replicas.push_back({partition_id{1}, raft::role_kind::leader, term_id{4}, log_index{300}, log_index{299}, "node 2"});
+  return body;
+}
+
 client_replies sample_replies() {
   client_replies body;
   body.now = timestamp{123};
@@ -141,6 +147,8 @@ BOOST_CLASS_VERSION(second_version, 1)
 CAF_TEST(everything that travels comes back) {
   check_round_trip(sample_batch());
   check_round_trip(sample_requests());
+  check_round_trip(cluster_request{7, partition_id{3}});
+  check_round_trip(sample_cluster_reply());
   check_round_trip(sample_replies());
   check_round_trip(sample_peer_messages());
   check_round_trip(hello{});
@@ -163,6 +171,8 @@ CAF_TEST(the bytes of each record are what they were) {
   CAF_CHECK_EQUAL(hex(encode(sample_batch())),
                   "00e807020001" "6b" "000600e707e80788270576616c7565" "0004" "676f6e65" "000401e807e8070000" "010007010100090106e807" "0100036f6c640201" "ac02");
   CAF_CHECK_EQUAL(hex(encode(ping{300})), "00ac02");
+  CAF_CHECK_EQUAL(hex(encode(cluster_request{300, partition_id{5}})), "00ac020105");
+  CAF_CHECK_EQUAL(hex(encode(sample_cluster_reply())), "0009" "02" "020203" "0100010403" "01" "00010204ac02ab02" "066e6f64652032");
   CAF_CHECK_EQUAL(hex(encode(hello{})), "00cb82a1f204010101000000000000");
   CAF_CHECK_EQUAL(hex(encode(kv::client_window{7, 3, timestamp{9}, {{4, true, 1, timestamp{8}}}})), "0007030901000401" "0208");
 }
@@ -171,6 +181,8 @@ CAF_TEST(hostile bytes are errors and nothing worse) {
   check_hostile(sample_batch());
   check_hostile(sample_requests());
   check_hostile(sample_replies());
+  check_hostile(cluster_request{7, partition_id{3}});
+  check_hostile(sample_cluster_reply());
   check_hostile(sample_peer_messages());
   check_hostile(welcome{1, node_id{2}, 3, timestamp{4}, routing::form_cluster({{"n1", "h:1"}, {"n2", "h:2"}}, 16, 1), 5, 6});
 }
