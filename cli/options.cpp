@@ -5,11 +5,14 @@
 #include <boost/program_options.hpp>
 #include <charconv>
 #include <cstdint>
+#include <limits>
 #include <sstream>
 #include <stdexcept>
 #include <string_view>
 #include <system_error>
 #include <utility>
+
+#include "cli/command_table.hpp"
 
 namespace kahuna::cli {
 
@@ -46,6 +49,9 @@ po::options_description describe_one_shot() {
   add("get-by-bucket", text("BUCKET"), "list the keys of BUCKET");
   add("get-by-prefix", text("BUCKET"), "the same");
   add("scan-by-prefix", text("PREFIX"), "list the keys that start with PREFIX");
+  add("cluster", "show members, leaders and lag");
+  add("status", "tell whether the cluster serves");
+  add("describe-partition", text("N"), "show where every replica of partition N stands");
   add("value", text("VALUE"), "with --set; - reads standard input");
   add("expires", text("MS"), "with --set and --extend; 0 = never");
   add("nx", "with --set: only if the key is absent");
@@ -100,8 +106,8 @@ struct one_shot_option {
   std::vector<std::string_view> details;  // the options that may stand with it
 };
 
-const std::array<one_shot_option, 8>& one_shot_options() {
-  static const std::array<one_shot_option, 8> table{{
+const std::array<one_shot_option, 11>& one_shot_options() {
+  static const std::array<one_shot_option, 11> table{{
       {"set", "set", {"value", "expires", "nx", "xx", "cmp", "cmprev", "ephemeral"}},
       {"get", "get", {"at", "ephemeral"}},
       {"exists", "exists", {"ephemeral"}},
@@ -110,6 +116,9 @@ const std::array<one_shot_option, 8>& one_shot_options() {
       {"get-by-bucket", "get by bucket", {"ephemeral"}},
       {"get-by-prefix", "get by prefix", {"ephemeral"}},
       {"scan-by-prefix", "scan by prefix", {"ephemeral"}},
+      {"cluster", "cluster", {}},
+      {"status", "status", {}},
+      {"describe-partition", "describe partition", {}},
   }};
   return table;
 }
@@ -183,6 +192,22 @@ class reader {
     }
     if (!found) return;
 
+    if (found->name == "cluster") {
+      chosen.one_shot = operator_command{"cluster", inspection::cluster};
+      return;
+    }
+    if (found->name == "status") {
+      chosen.one_shot = operator_command{"status", inspection::status};
+      return;
+    }
+    if (found->name == "describe-partition") {
+      const auto partition = number("describe-partition");
+      if (partition < 0 || partition > std::numeric_limits<std::uint32_t>::max())
+        throw usage_failure("--describe-partition must be the number of a partition");
+      chosen.one_shot = operator_command{"describe partition", inspection::partition, static_cast<std::uint32_t>(partition)};
+      return;
+    }
+
     const bool is_ephemeral = has("ephemeral");
     kv::statement statement{.op_name = (is_ephemeral ? "e" : "") + std::string(found->command), .key = text(found->name), .what = {}};
     const auto space = is_ephemeral ? kv::durability::ephemeral : kv::durability::persistent;
@@ -252,13 +277,8 @@ std::string help_text() {
           "       kahuna-cli [options] --set KEY --value VALUE, --get KEY, ...\n\n"
        << describe_general() << '\n'
        << describe_one_shot()
-       << "\nCommands, each with an ephemeral twin (eset, eget, escan, ...):\n"
-          "  set KEY VALUE [nx] [xx] [cmp VALUE] [cmprev REVISION] [ex MS]\n"
-          "  get KEY [at REVISION]    exists KEY    delete KEY    extend KEY MS\n"
-          "  get by bucket BUCKET [limit N] [after KEY]    get by prefix ...\n"
-          "  scan by prefix PREFIX [limit N] [after KEY]\n"
-          "Keys are bare words or quoted, values quoted or a number, true or false; # starts a comment.\n"
-          "\nExit status: 0 all answered, 1 a command had an error, 2 wrong usage, 3 no node could be reached.\n";
+       << "\nCommands:\n"
+       << help_overview() << "\nExit status: 0 all answered, 1 a command had an error, 2 wrong usage, 3 no node could be reached.\n";
   return text.str();
 }
 

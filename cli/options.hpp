@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cli/output.hpp"
-#include "core/kv/command_language.hpp"
+#include "cli/shell_language.hpp"
 
 namespace kahuna::cli {
 
@@ -17,7 +17,7 @@ struct options {
   output_format format = output_format::console;
   std::chrono::milliseconds timeout{5000};
   std::vector<std::string> commands{};        // of -e, in their order; empty where there is a one-shot
-  std::optional<kv::statement> one_shot{};    // named as its command is: --set with --ephemeral is "eset"
+  std::optional<request> one_shot{};          // named as its command is: --set with --ephemeral is "eset"
   bool is_value_from_input = false;           // the one-shot set's value is still to be read from standard input
 };
 

@@ -1,7 +1,10 @@
 #include "cli/output.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <nlohmann/json.hpp>
+
+#include "cli/cluster_report.hpp"
 
 namespace kahuna::cli {
 
@@ -76,12 +79,28 @@ struct console_writer {
   const answer& a;
   const output_style& style;
 
+  std::string in(std::string_view text, tone t) const { return toned(text, t, style.is_coloured); }
+  std::string elapsed() const { return in(format_elapsed(a.elapsed), tone::faint); }
+
+  // `width`: columns that the revision takes with its blank.
+  std::string revision_column(std::int64_t revision, std::size_t width = 0) const {
+    const auto text = "r" + std::to_string(revision);
+    return in(text, tone::faint) + std::string(std::max(width, text.size() + 1) - text.size(), ' ');
+  }
+
   std::string line(std::int64_t revision, std::string_view what) const {
-    return "r" + std::to_string(revision) + " " + std::string(what) + " " + format_elapsed(a.elapsed) + "\n";
+    return revision_column(revision) + std::string(what) + " " + elapsed() + "\n";
+  }
+
+  // As the other lists, the tables end with a line that has the time; alone they need none.
+  std::string closing(std::string_view text, tone t = tone::plain) const {
+    return style.footer == list_footer::shown ? in(text, t) + " " + elapsed() + "\n" : "";
   }
 
   std::string operator()(const error& e) const {
-    return "error: " + std::string(to_string(e.code)) + ": " + escape(e.message, backslash::kept) + "\n";
+    return toned("error: " + std::string(to_string(e.code)) + ": " + escape(e.message, backslash::kept), tone::bad,
+                 style.are_errors_coloured) +
+           "\n";
   }
   std::string operator()(const kv::set_response& r) const { return line(r.revision, r.is_set ? "set" : "not set"); }
   std::string operator()(const kv::get_response& r) const {
@@ -92,17 +111,51 @@ struct console_writer {
   std::string operator()(const kv::extend_response& r) const { return line(r.revision, r.is_extended ? "extended" : "not found"); }
 
   std::string operator()(const client::key_list& list) const {
+    // One key of thousands of bytes would push all values out of sight.
+    constexpr std::size_t key_columns_max = 60;
+    std::size_t revision_width = 0;
+    std::size_t key_width = 0;
+    if (style.is_for_terminal) {
+      for (const auto& item : list.items) {
+        revision_width = std::max(revision_width, std::to_string(item.revision).size() + 2);
+        if (const auto width = columns_of(escape_text(item.key)); width <= key_columns_max) key_width = std::max(key_width, width);
+      }
+    }
     std::string text;
     for (const auto& item : list.items) {
-      text += "r" + std::to_string(item.revision) + " " + escape_text(item.key) + " " + escape_text(item.value.view()) + "\n";
+      const auto key = escape_text(item.key);
+      const auto width = columns_of(key);
+      text += revision_column(item.revision, revision_width) + key + std::string(std::max(key_width, width) - width + 1, ' ') +
+              escape_text(item.value.view()) + "\n";
     }
     if (style.footer == list_footer::shown) {
       const auto count = list.items.size();
-      text += std::to_string(count) + (count == 1 ? " key " : " keys ") + format_elapsed(a.elapsed);
+      text += std::to_string(count) + (count == 1 ? " key " : " keys ") + elapsed();
       // Lists are never cut silently (contract §2).
       text += list.has_more ? " more\n" : "\n";
     }
     return text;
+  }
+
+  std::string operator()(const cluster_answer& c) const {
+    const auto opinion = judge(c.overview);
+    return cluster_tables(c.overview, style.is_coloured) + closing(opinion.word, opinion.severity);
+  }
+  // Its last line is the answer, not only its end.
+  std::string operator()(const status_answer& s) const {
+    const auto opinion = judge(s.overview);
+    return status_lines(s.overview, style.is_coloured) + in(opinion.text, opinion.severity) + " " + elapsed() + "\n";
+  }
+  std::string operator()(const partition_answer& p) const {
+    const auto& partition = p.partition;
+    return partition_table(partition, style.is_coloured) +
+           closing("partition " + std::to_string(partition.id) + (partition.leader ? " led by " + *partition.leader : " without a leader"),
+                   partition.leader ? tone::plain : tone::bad);
+  }
+
+  std::string operator()(const help_answer& help) const { return help.text; }
+  std::string operator()(const abandoned& left) const {
+    return in(left.is_write ? "abandoned; the write may still be applied" : "abandoned", tone::warning) + " " + elapsed() + "\n";
   }
 };
 
@@ -178,6 +231,27 @@ struct json_writer {
     object["items"] = std::move(items);
     if (list.has_more) object["more"] = true;
   }
+
+  void operator()(const cluster_answer& c) const {
+    object["status"] = "found";
+    put_cluster(object, c.overview);
+  }
+  void operator()(const status_answer& s) const {
+    object["status"] = "found";
+    put_status(object, s.overview);
+  }
+  void operator()(const partition_answer& p) const {
+    object["status"] = "found";
+    put_partition(object, p.partition);
+  }
+  void operator()(const help_answer& help) const {
+    object["status"] = "found";
+    object["text"] = help.text;
+  }
+  void operator()(const abandoned& left) const {
+    object["status"] = "abandoned";
+    object["applied"] = left.is_write ? "unknown" : "no";
+  }
 };
 
 std::string format_json(const answer& a) {
@@ -194,6 +268,23 @@ std::string format_json(const answer& a) {
 
 std::string format_answer(const answer& a, const output_style& style) {
   return style.format == output_format::json ? format_json(a) : std::visit(console_writer{a, style}, a.what);
+}
+
+std::string format_caret(std::string_view line, std::size_t column) {
+  constexpr std::size_t excerpt_columns = 36;  // on each side of the caret
+  const auto at = std::min(column - 1, line.size());
+  auto before = escape(line.substr(0, at), backslash::kept);
+  auto after = escape(line.substr(at), backslash::kept);
+  // From the place outwards, and never through the middle of a character.
+  std::size_t cut = before.size();
+  for (std::size_t columns = 0; cut > 0 && columns < excerpt_columns;)
+    if ((static_cast<unsigned char>(before[--cut]) & 0xc0) != 0x80) ++columns;
+  if (cut > 0) before = "…" + before.substr(cut);
+  std::size_t end = 0;
+  for (std::size_t columns = 0; end < after.size(); ++end)
+    if ((static_cast<unsigned char>(after[end]) & 0xc0) != 0x80 && ++columns > excerpt_columns) break;
+  if (end < after.size()) after = after.substr(0, end) + "…";
+  return "  " + before + after + "\n  " + std::string(columns_of(before), ' ') + "^\n";
 }
 
 std::string format_elapsed(std::chrono::microseconds elapsed) {

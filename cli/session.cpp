@@ -4,22 +4,41 @@
 #include <utility>
 #include <variant>
 
+#include "cli/command_table.hpp"
+
 namespace kahuna::cli {
 
-session::session(runner run, output_style style, std::ostream& output, std::ostream& error_output)
-    : run_(std::move(run)), style_(style), output_(output), error_output_(error_output) {}
+session::session(runner run, output_style style, std::ostream& output, std::ostream& error_output, std::ostream* carets)
+    : run_(std::move(run)), style_(style), output_(output), error_output_(error_output), carets_(carets) {}
 
 void session::run_line(std::string_view line, std::size_t number) {
-  const auto parsed = kv::parse_line(line);
-  if (const auto* e = std::get_if<kv::syntax_error>(&parsed))
+  const auto parsed = parse_input(line);
+  if (const auto* e = std::get_if<kv::syntax_error>(&parsed)) {
     print({.op_name = {}, .key = {}, .what = kv::to_error(*e, number)});
-  else if (const auto* statement = std::get_if<kv::statement>(&parsed))
-    print(run_(*statement));
+    if (carets_ != nullptr) *carets_ << format_caret(line, e->column) << std::flush;
+  } else if (const auto* asked = std::get_if<request>(&parsed)) {
+    print(run_(*asked));
+  } else if (const auto* command = std::get_if<shell_command>(&parsed)) {
+    run_shell_command(*command);
+  }
+}
+
+void session::run_shell_command(const shell_command& command) {
+  switch (command.action) {
+    case shell_action::help:
+      print({.op_name = "help", .key = {}, .what = help_answer{command.topic.empty() ? help_overview() : help_on(command.topic)}});
+      break;
+    case shell_action::clear:
+      // Elsewhere than on a terminal there is nothing to clear.
+      if (style_.is_for_terminal) output_ << "\x1b[H\x1b[2J\x1b[3J" << std::flush;
+      break;
+    case shell_action::exit: has_ended_ = true; break;
+  }
 }
 
 void session::run_lines(std::istream& input, std::string_view prompt, std::size_t line_bytes_max) {
   std::string line;
-  for (std::size_t number = 1; output_; ++number) {
+  for (std::size_t number = 1; output_ && !has_ended_; ++number) {
     if (!prompt.empty()) output_ << prompt << std::flush;
     const auto state = read_line(input, line, line_bytes_max);
     if (state == line_state::none) break;
@@ -37,7 +56,7 @@ void session::run_lines(std::istream& input, std::string_view prompt, std::size_
 void session::print(const answer& a) {
   auto& stream = a.is_error() ? error_output_ : output_;
   stream << format_answer(a, style_) << std::flush;
-  if (a.is_error() || !stream) has_failed_ = true;
+  if (!a.is_answered() || !stream) has_failed_ = true;
 }
 
 line_state read_line(std::istream& input, std::string& line, std::size_t bytes_max) {

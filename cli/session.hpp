@@ -9,8 +9,8 @@
 #include <string_view>
 
 #include "cli/output.hpp"
+#include "cli/shell_language.hpp"
 #include "core/base/errc.hpp"
-#include "core/kv/command_language.hpp"
 
 namespace kahuna::cli {
 
@@ -19,30 +19,38 @@ inline constexpr std::size_t input_bytes_max = 64 << 20;
 
 class session {
  public:
-  using runner = std::function<answer(const kv::statement&)>;
+  using runner = std::function<answer(const request&)>;
 
-  // `output` and `error_output` may be one stream, and must outlive this.
-  session(runner run, output_style style, std::ostream& output, std::ostream& error_output);
+  // `output` and `error_output` may be one stream, and must outlive this. `carets`: where lines that could not be parsed
+  // are shown with a caret under the place; nullptr = nowhere.
+  session(runner run, output_style style, std::ostream& output, std::ostream& error_output, std::ostream* carets = nullptr);
 
   // Runs one command and prints its answer; a blank or comment line has none. `number` is for messages, from 1.
   void run_line(std::string_view line, std::size_t number);
 
-  // Runs `input` to its end, or until the output takes no more. `prompt` is printed before each line; empty = none.
+  // Whether a line said that it was the last one.
+  bool has_ended() const { return has_ended_; }
+
+  // Runs `input` to its end, or to a line that says so, or until the output takes no more. `prompt` is printed before each line; empty = none.
   // A line of more than `line_bytes_max` is answered by an error and skipped.
   void run_lines(std::istream& input, std::string_view prompt, std::size_t line_bytes_max = input_bytes_max);
 
   // Prints and flushes, so that a program at the other end of a pipe sees each answer at once.
   void print(const answer& a);
 
-  // Whether an answer was an error, or could not be written.
+  // Whether an answer was an error, or was not waited for, or could not be written.
   bool has_failed() const { return has_failed_; }
 
  private:
+  void run_shell_command(const shell_command& command);
+
   runner run_;
   output_style style_;
   std::ostream& output_;
   std::ostream& error_output_;
+  std::ostream* carets_;
   bool has_failed_ = false;
+  bool has_ended_ = false;
 };
 
 enum class line_state : std::uint8_t { complete, too_long, none };

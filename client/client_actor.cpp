@@ -170,7 +170,7 @@ void settle_inquiries(self_pointer self, bool is_closing) {
     return true;
   });
   for (auto& inquiry : settled) {
-    const auto& replies = inquiry.progress.replies();
+    const auto replies = inquiry.progress.replies();
     if (state.core->map() && !replies.empty())
       inquiry.done(merge_views(*state.core->map(), replies));
     else

@@ -35,7 +35,7 @@ class cluster_inquiry {
     const auto found = nodes_.find(slot);
     if (reply.token != question_.token || found == nodes_.end() || found->second == progress::answered) return;
     found->second = progress::answered;
-    replies_.push_back(reply);
+    replies_.emplace(slot, reply);
   }
 
   // `slots`: how many nodes and endpoints the client knows; none are known to be missing.
@@ -46,7 +46,12 @@ class cluster_inquiry {
     return slots > 0 && settled >= slots;
   }
 
-  const std::vector<messages::cluster_reply>& replies() const { return replies_; }
+  // In the order of the slots: an endpoint's before those that were learned of.
+  std::vector<messages::cluster_reply> replies() const {
+    std::vector<messages::cluster_reply> all;
+    for (const auto& [slot, reply] : replies_) all.push_back(reply);
+    return all;
+  }
 
  private:
   enum class progress : std::uint8_t { asked, answered, lost };
@@ -54,7 +59,7 @@ class cluster_inquiry {
   messages::cluster_request question_;
   instant deadline_;
   std::map<node_slot, progress> nodes_;
-  std::vector<messages::cluster_reply> replies_;
+  std::map<node_slot, messages::cluster_reply> replies_;
 };
 
 }  // namespace kahuna::client

@@ -26,7 +26,7 @@ options good(const arguments& given) {
 void check_one_shot(const arguments& given, const kv::statement& expected) {
   const auto chosen = good(given);
   CAF_REQUIRE(chosen.one_shot.has_value());
-  if (*chosen.one_shot != expected) CAF_ERROR("not the expected statement: " << joined(given));
+  if (std::get<kv::statement>(*chosen.one_shot) != expected) CAF_ERROR("not the expected statement: " << joined(given));
 }
 
 }  // namespace

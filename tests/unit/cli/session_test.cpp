@@ -12,7 +12,8 @@ using namespace std::string_literals;
 namespace {
 
 // Answers without a cluster: a key named `late` times out, all others are not there.
-answer answer_absent(const kv::statement& statement) {
+answer answer_absent(const request& asked) {
+  const auto& statement = std::get<kv::statement>(asked);
   outcome what = kv::get_response{};
   if (statement.key == "late") what = error{errc::timeout, "late"};
   return {statement.op_name, statement.key, what, std::chrono::milliseconds(12)};

@@ -41,14 +41,14 @@ const std::map<std::string, layer>& layers() {
     l["config"] = {{"core/base", "core/routing"}, {"boost"}};
     l["node"] = {above(messages, {"messages/connection", "persistence", "actors", "config"}), {"caf", "httplib.h", "nlohmann", "spdlog"}};
     l["client"] = {above(messages, {"messages/connection"}), {"caf"}};
-    l["cli"] = {{"core/base", "core/kv", "client"}, {"boost", "nlohmann"}};
+    l["cli"] = {{"core/base", "core/kv", "client"}, {"boost", "nlohmann", "readline"}};
     l["bench"] = {{"core/base", "core/kv", "client"}, {"boost", "nlohmann"}};
     return l;
   }();
   return all;
 }
 
-const std::set<std::string> libraries{"caf", "boost", "rocksdb", "httplib.h", "nlohmann", "spdlog", "xxhash.h"};
+const std::set<std::string> libraries{"caf", "boost", "rocksdb", "httplib.h", "nlohmann", "spdlog", "xxhash.h", "readline"};
 
 // Headers of the standard library that bring in what a core may not touch.
 const std::set<std::string> impure{"<thread>", "<mutex>", "<atomic>", "<condition_variable>", "<future>", "<random>",
