@@ -49,7 +49,7 @@ int run_session(cli::session& session, const cli::options& chosen) {
     std::size_t number = 0;
     for (const auto& command : chosen.commands) session.run_line(command, ++number);
   } else {
-    session.run_lines(std::cin, "");
+    session.run_lines(std::cin);
   }
   return session.has_failed() ? had_error : answered;
 }

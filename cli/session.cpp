@@ -36,10 +36,9 @@ void session::run_shell_command(const shell_command& command) {
   }
 }
 
-void session::run_lines(std::istream& input, std::string_view prompt, std::size_t line_bytes_max) {
+void session::run_lines(std::istream& input, std::size_t line_bytes_max) {
   std::string line;
   for (std::size_t number = 1; output_ && !has_ended_; ++number) {
-    if (!prompt.empty()) output_ << prompt << std::flush;
     const auto state = read_line(input, line, line_bytes_max);
     if (state == line_state::none) break;
     if (state == line_state::complete) {
@@ -49,8 +48,6 @@ void session::run_lines(std::istream& input, std::string_view prompt, std::size_
       print({.op_name = {}, .key = {}, .what = kv::to_error(e, number)});
     }
   }
-  // Whoever ended the input at a prompt should not find the next prompt of the shell on the same line.
-  if (!prompt.empty()) output_ << std::endl;
 }
 
 void session::print(const answer& a) {

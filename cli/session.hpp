@@ -31,9 +31,9 @@ class session {
   // Whether a line said that it was the last one.
   bool has_ended() const { return has_ended_; }
 
-  // Runs `input` to its end, or to a line that says so, or until the output takes no more. `prompt` is printed before each line; empty = none.
-  // A line of more than `line_bytes_max` is answered by an error and skipped.
-  void run_lines(std::istream& input, std::string_view prompt, std::size_t line_bytes_max = input_bytes_max);
+  // Runs `input` to its end, or to a line that says so, or until the output takes no more. A line of more than
+  // `line_bytes_max` is answered by an error and skipped.
+  void run_lines(std::istream& input, std::size_t line_bytes_max = input_bytes_max);
 
   // Prints and flushes, so that a program at the other end of a pipe sees each answer at once.
   void print(const answer& a);

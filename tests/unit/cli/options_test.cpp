@@ -79,6 +79,29 @@ CAF_TEST(one shot operations) {
                  {"escan by prefix", {}, kv::list_command{.is_scan = true, .prefix_or_bucket = "p", .space = ephemeral}});
 }
 
+CAF_TEST(operators options) {
+  const auto asked = [](const arguments& given) { return std::get<operator_command>(good(given).one_shot.value()); };
+  CAF_CHECK(asked({"--cluster"}).what == inspection::cluster);
+  CAF_CHECK(asked({"--status", "--format", "json"}).what == inspection::status);
+  const auto described = asked({"--describe-partition", "7"});
+  CAF_CHECK(described.what == inspection::partition);
+  CAF_CHECK_EQUAL(described.partition, 7u);
+  const std::vector<std::pair<arguments, std::string>> wrong{
+      {{"--describe-partition", "x"}, "--describe-partition must be a whole number of 64 bits, not x"},
+      {{"--describe-partition", "-1"}, "--describe-partition must be the number of a partition"},
+      {{"--describe-partition", "4294967296"}, "--describe-partition must be the number of a partition"},
+      {{"--describe-partition"}, "--describe-partition needs a value"},
+      {{"--cluster", "--status"}, "--cluster and --status exclude each other"},
+      {{"--cluster", "--ephemeral"}, "--ephemeral does not go with --cluster"},
+      {{"--status=1"}, "--status takes no value"},
+  };
+  for (const auto& [given, message] : wrong) {
+    const auto parsed = parse_options(given);
+    CAF_REQUIRE(std::holds_alternative<usage_error>(parsed));
+    CAF_CHECK_EQUAL(std::get<usage_error>(parsed).message, message);
+  }
+}
+
 CAF_TEST(values are taken as they are) {
   for (const std::string value : {"", "-5", "--get", "-e", "--", "a=b", "two words", "\xff"}) {
     check_one_shot({"--set", "k", "--value", value}, {"set", "k", kv::set_request{.key = "k", .value = value}});

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "caf/test/unit_test.hpp"
+#include "cli/run_command.hpp"
 
 using namespace kahuna;
 using namespace kahuna::cli;
@@ -35,7 +36,7 @@ CAF_TEST_FIXTURE_SCOPE(cli_session_tests, fixture)
 CAF_TEST(each line has its answer and blank ones have none) {
   auto s = make();
   std::istringstream input("get a\n\n# nothing\r\nget b\r\nget c");
-  s.run_lines(input, "");
+  s.run_lines(input);
   CAF_CHECK_EQUAL(output.str(), "r-1 not found 12ms\nr-1 not found 12ms\nr-1 not found 12ms\n");
   CAF_CHECK_EQUAL(error_output.str(), "");
   CAF_CHECK(!s.has_failed());
@@ -44,7 +45,7 @@ CAF_TEST(each line has its answer and blank ones have none) {
 CAF_TEST(an error does not end the session) {
   auto s = make();
   std::istringstream input("\nget late\nset a\nget a\n");
-  s.run_lines(input, "");
+  s.run_lines(input);
   CAF_CHECK_EQUAL(output.str(), "r-1 not found 12ms\n");
   CAF_CHECK_EQUAL(error_output.str(),
                   "error: timeout: late\nerror: invalid_argument: line 3, column 6: expected a value, found end of line\n");
@@ -60,26 +61,58 @@ CAF_TEST(a line that could not be parsed has neither op nor key in json) {
                   "\n");
 }
 
-CAF_TEST(a prompt stands before each line) {
-  auto s = make();
-  std::istringstream input("get a\n\n");
-  s.run_lines(input, "> ");
-  CAF_CHECK_EQUAL(output.str(), "> r-1 not found 12ms\n> > \n");
-}
-
 CAF_TEST(a line that is too long is an error and the next one is read) {
   auto s = make();
   std::istringstream input("get aaaaaa\nget aaaaaaa\nget b\n");
-  s.run_lines(input, "", 10);
+  s.run_lines(input, 10);
   CAF_CHECK_EQUAL(output.str(), "r-1 not found 12ms\nr-1 not found 12ms\n");
   CAF_CHECK_EQUAL(error_output.str(), "error: invalid_argument: line 2, column 11: the line is longer than 10 bytes\n");
+}
+
+CAF_TEST(a line that could not be parsed is shown with a caret) {
+  std::ostringstream carets;
+  session s(answer_absent, {output_format::console, list_footer::shown}, output, error_output, &carets);
+  s.run_line("get a b", 1);
+  CAF_CHECK_EQUAL(carets.str(), "  get a b\n        ^\n");
+  CAF_CHECK_EQUAL(error_output.str(), "error: invalid_argument: line 1, column 7: expected at, as of or end of line, found b\n");
+}
+
+CAF_TEST(exit ends reading) {
+  auto s = make();
+  std::istringstream input("get a\nexit\nget b\n");
+  s.run_lines(input);
+  CAF_CHECK_EQUAL(output.str(), "r-1 not found 12ms\n");
+  CAF_CHECK(s.has_ended());
+  CAF_CHECK(!s.has_failed());
+}
+
+CAF_TEST(help needs no cluster and clearing no answer) {
+  auto s = make();
+  s.run_line("help exists", 1);
+  CAF_CHECK_EQUAL(output.str(),
+                  "exists KEY\n  tell whether a key is there\n  eexists does the same with ephemeral keys.\n"
+                  "  Example: exists `my-config`\n");
+  output.str("");
+  s.run_line("clear", 2);
+  CAF_CHECK_EQUAL(output.str(), "");
+  auto j = make(output_format::json);
+  j.run_line("help commit", 1);
+  CAF_CHECK_EQUAL(output.str(), R"({"op":"help","status":"found","text":"commit\n  commit the transaction\n","elapsed_ms":0.0})" "\n");
+}
+
+CAF_TEST(what is abandoned is not answered) {
+  session s([](const request& asked) { return to_answer(asked, abandoned{false}, std::chrono::steady_clock::now()); },
+            {output_format::console, list_footer::shown}, output, error_output);
+  s.run_line("get a", 1);
+  CAF_CHECK(s.has_failed());
+  CAF_CHECK_EQUAL(error_output.str(), "");
 }
 
 CAF_TEST(an output that takes no more ends the session) {
   auto s = make();
   output.setstate(std::ios::badbit);
   std::istringstream input("get a\nget b\n");
-  s.run_lines(input, "");
+  s.run_lines(input);
   CAF_CHECK_EQUAL(input.tellg(), 0);
   s.run_line("get a", 1);
   CAF_CHECK(s.has_failed());
