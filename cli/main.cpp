@@ -47,7 +47,8 @@ int run_one_shot(client::client& connection, cli::session& session, const cli::o
 int run_session(cli::session& session, const cli::options& chosen) {
   if (!chosen.commands.empty()) {
     std::size_t number = 0;
-    for (const auto& command : chosen.commands) session.run_line(command, ++number);
+    for (const auto& command : chosen.commands)
+      if (!session.has_ended()) session.run_line(command, ++number);
   } else {
     session.run_lines(std::cin);
   }
