@@ -55,8 +55,8 @@ std::vector<std::string> down_members(const client::cluster_overview& overview) 
 }
 
 std::size_t partitions_without_leader(const client::cluster_overview& overview) {
-  return static_cast<std::size_t>(
-      std::count_if(overview.partitions.begin(), overview.partitions.end(), [](const auto& partition) { return !partition.leader; }));
+  return static_cast<std::size_t>(std::count_if(overview.partitions.begin(), overview.partitions.end(),
+                                                [](const auto& partition) { return !partition.leader; }));
 }
 
 std::string counted(std::size_t count, const std::string& what) { return number(count) + " " + what + (count == 1 ? "" : "s"); }
@@ -118,15 +118,21 @@ verdict judge(const client::cluster_overview& overview) {
 std::string cluster_tables(const client::cluster_overview& overview, bool is_coloured) {
   std::vector<std::vector<cell>> members{heading({"node", "address", "state", "leads"})};
   for (const auto& member : overview.members)
-    members.push_back({{member.name}, {member.address}, member.is_alive ? cell{"alive", tone::good} : cell{"down", tone::bad},
+    members.push_back({{member.name},
+                       {member.address},
+                       member.is_alive ? cell{"alive", tone::good} : cell{"down", tone::bad},
                        {number(member.partitions_led)}});
   std::vector<std::vector<cell>> partitions{heading({"partition", "leader", "term", "committed", "replicas", "lag"})};
   for (const auto& partition : overview.partitions) {
     const auto* leading = partition.leading();
     std::string replicas;
     for (const auto& name : replica_names(partition)) replicas += (replicas.empty() ? "" : " ") + name;
-    partitions.push_back({{number(partition.id)}, leader_cell(partition), {number(partition.term)},
-                          {leading ? number(leading->commit_index) : "?"}, {std::move(replicas)}, {lags(partition)}});
+    partitions.push_back({{number(partition.id)},
+                          leader_cell(partition),
+                          {number(partition.term)},
+                          {leading ? number(leading->commit_index) : "?"},
+                          {std::move(replicas)},
+                          {lags(partition)}});
   }
   return table(members, is_coloured) + "\n" + table(partitions, is_coloured);
 }
@@ -140,7 +146,8 @@ std::string status_lines(const client::cluster_overview& overview, bool is_colou
                 {{"cluster", tone::faint}, {overview.cluster_id}},
                 {{"nodes", tone::faint}, {alive, down.empty() ? tone::plain : tone::bad}},
                 {{"partitions", tone::faint},
-                 {number(overview.partitions.size()) + ", " + number(leaderless) + " without a leader", leaderless == 0 ? tone::plain : tone::bad}}},
+                 {number(overview.partitions.size()) + ", " + number(leaderless) + " without a leader",
+                  leaderless == 0 ? tone::plain : tone::bad}}},
                is_coloured);
 }
 
@@ -153,8 +160,12 @@ std::string partition_table(const client::partition_overview& partition, bool is
       continue;
     }
     const auto& state = *replica.state;
-    rows.push_back({{replica.node}, {std::string(client::role_name(state.role))}, {number(state.term)}, {number(state.commit_index)},
-                    {number(state.applied_index)}, {state.lag ? number(*state.lag) : "?"}});
+    rows.push_back({{replica.node},
+                    {std::string(client::role_name(state.role))},
+                    {number(state.term)},
+                    {number(state.commit_index)},
+                    {number(state.applied_index)},
+                    {state.lag ? number(*state.lag) : "?"}});
     descriptions += toned(replica.node, tone::heading, is_coloured) + ": " + state.description + "\n";
   }
   return table(rows, is_coloured) + descriptions;
@@ -165,7 +176,8 @@ void put_cluster(json& object, const client::cluster_overview& overview) {
   object["node_id"] = overview.answered_by;
   json members = json::array();
   for (const auto& member : overview.members)
-    members.push_back({{"id", member.name}, {"address", member.address}, {"alive", member.is_alive}, {"leads", member.partitions_led}});
+    members.push_back(
+        {{"id", member.name}, {"address", member.address}, {"alive", member.is_alive}, {"leads", member.partitions_led}});
   object["members"] = std::move(members);
   json partitions = json::array();
   for (const auto& partition : overview.partitions) {

@@ -16,31 +16,59 @@ const std::vector<command_option>& page_options() {
 }
 
 std::vector<command_row> make_table() {
-  const command_option as_of{"as of", "TIMESTAMP", "the version that was current then: a commit timestamp, Unix ms, or now",
-                             {"at"}, {"now"}};
+  const command_option as_of{
+      "as of", "TIMESTAMP", "the version that was current then: a commit timestamp, Unix ms, or now", {"at"}, {"now"}};
   return {
-      {"set", group::keys, {"KEY", "VALUE"},
+      {"set",
+       group::keys,
+       {"KEY", "VALUE"},
        {{"nx", "", "only if the key is absent", {"xx"}},
         {"xx", "", "only if the key is present", {"nx"}},
         {"cmp", "VALUE", "only if the value is VALUE"},
         {"cmprev", "REVISION", "only if the revision is REVISION; -1 = absent"},
         {"ex", "MS", "the key expires MS milliseconds from now; without it, never"}},
-       "set a key; all conditions given must hold", "set `my-config` \"my-value\" nx ex 10000", true},
-      {"get", group::keys, {"KEY"}, {{"at", "REVISION", "this revision, from the history", {"as of"}}, as_of},
-       "print the value of a key", "get `my-config` at 0", true},
+       "set a key; all conditions given must hold",
+       "set `my-config` \"my-value\" nx ex 10000",
+       true},
+      {"get",
+       group::keys,
+       {"KEY"},
+       {{"at", "REVISION", "this revision, from the history", {"as of"}}, as_of},
+       "print the value of a key",
+       "get `my-config` at 0",
+       true},
       {"exists", group::keys, {"KEY"}, {}, "tell whether a key is there", "exists `my-config`", true},
       {"delete", group::keys, {"KEY"}, {}, "delete a key; its history is kept", "delete `my-config`", true},
-      {"extend", group::keys, {"KEY", "MS"}, {}, "let a key expire MS milliseconds from now; 0 = never", "extend `my-config` 30000", true},
-      {"get by bucket", group::lists, {"BUCKET"}, page_options(), "list the keys of a bucket, as one consistent read",
-       "get by bucket services/auth limit 100", true},
+      {"extend",
+       group::keys,
+       {"KEY", "MS"},
+       {},
+       "let a key expire MS milliseconds from now; 0 = never",
+       "extend `my-config` 30000",
+       true},
+      {"get by bucket",
+       group::lists,
+       {"BUCKET"},
+       page_options(),
+       "list the keys of a bucket, as one consistent read",
+       "get by bucket services/auth limit 100",
+       true},
       {"get by prefix", group::lists, {"BUCKET"}, page_options(), "the same", "get by prefix services/auth", true},
-      {"scan by prefix", group::lists, {"PREFIX"}, page_options(),
-       "list the keys that start with PREFIX, consistent within a partition only", "scan by prefix services/", true},
-      {"begin", group::transactions, {},
+      {"scan by prefix",
+       group::lists,
+       {"PREFIX"},
+       page_options(),
+       "list the keys that start with PREFIX, consistent within a partition only",
+       "scan by prefix services/",
+       true},
+      {"begin",
+       group::transactions,
+       {},
        {{"locking=", "optimistic|pessimistic", "how conflicts are met (pessimistic)", {}, {"optimistic", "pessimistic"}},
         {"timeout=", "MS", "its deadline (5000)"},
         {"as of", "TIMESTAMP", "read only, as the keys were then: a commit timestamp, Unix ms, or now", {}, {"now"}}},
-       "begin a transaction", "begin locking=optimistic"},
+       "begin a transaction",
+       "begin locking=optimistic"},
       {"commit", group::transactions, {}, {}, "commit the transaction"},
       {"rollback", group::transactions, {}, {}, "give the transaction up"},
       {"cluster", group::operators, {}, {}, "members and partitions: who is alive, who leads, how far replicas lag"},
@@ -54,10 +82,10 @@ std::vector<command_row> make_table() {
 }
 
 constexpr std::array<std::pair<group, std::string_view>, 5> group_titles{{{group::keys, "Keys"},
-                                                                         {group::lists, "Lists"},
-                                                                         {group::transactions, "Transactions"},
-                                                                         {group::operators, "Operators"},
-                                                                         {group::shell, "Shell"}}};
+                                                                          {group::lists, "Lists"},
+                                                                          {group::transactions, "Transactions"},
+                                                                          {group::operators, "Operators"},
+                                                                          {group::shell, "Shell"}}};
 
 constexpr std::size_t indent = 2;
 
@@ -142,7 +170,8 @@ std::string help_overview() {
   }
   return text +
          "Commands of keys and lists have ephemeral twins: eset, eget, eexists, edelete, eextend, eget by …, escan by prefix.\n"
-         "A key is a bare word or quoted in `…`, \"…\" or '…'; a value is quoted, a number, true or false; # starts a comment.\n"
+         "A key is a bare word or quoted in `…`, \"…\" or '…'; a value is quoted, a number, true or false; # starts a "
+         "comment.\n"
          "In quotes there are \\n \\t \\r \\\\ \\xHH. Keywords may be written in any case.\n";
 }
 
@@ -152,7 +181,8 @@ std::string help_on(std::string_view topic) {
   if (wanted.empty()) return text;
   const auto matches = [&](const std::string& name) { return name == wanted || name.starts_with(wanted + " "); };
   for (const auto& row : command_table())
-    if (matches(row.name) || (row.has_ephemeral_twin && matches("e" + row.name))) text += (text.empty() ? "" : "\n") + help_of(row);
+    if (matches(row.name) || (row.has_ephemeral_twin && matches("e" + row.name)))
+      text += (text.empty() ? "" : "\n") + help_of(row);
   return text;
 }
 

@@ -11,8 +11,8 @@
 namespace kahuna::cli {
 
 struct command_option {
-  std::string_view words;                          // "as of", or "locking=" where the argument follows without a blank
-  std::string_view argument;                       // "REVISION"; empty where it takes none
+  std::string_view words;     // "as of", or "locking=" where the argument follows without a blank
+  std::string_view argument;  // "REVISION"; empty where it takes none
   std::string_view summary;
   std::vector<std::string_view> excludes{};        // the words of options that contradict it
   std::vector<std::string_view> argument_words{};  // what may stand for the argument as a keyword
@@ -21,13 +21,13 @@ struct command_option {
 enum class command_group { keys, lists, transactions, operators, shell };
 
 struct command_row {
-  std::string name;                         // without arguments, in lower case: "get by bucket"
+  std::string name;  // without arguments, in lower case: "get by bucket"
   command_group group = command_group::keys;
   std::vector<std::string_view> arguments;  // that must be given, in their order
   std::vector<command_option> options;      // in any order
   std::string_view summary;
   std::string_view example{};
-  bool has_ephemeral_twin = false;          // under the same name with an e before it
+  bool has_ephemeral_twin = false;  // under the same name with an e before it
 
   // The whole form: "set KEY VALUE [nx] …".
   std::string usage() const;

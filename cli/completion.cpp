@@ -67,7 +67,8 @@ using candidates = std::set<std::string>;
 
 // The keywords in `expected` that come after `words`, where those are their beginning.
 void offer_next_word(const std::vector<std::string>& expected, const std::vector<std::string>& words, candidates& found) {
-  if (words.size() < expected.size() && std::equal(words.begin(), words.end(), expected.begin())) found.insert(expected[words.size()]);
+  if (words.size() < expected.size() && std::equal(words.begin(), words.end(), expected.begin()))
+    found.insert(expected[words.size()]);
 }
 
 // Walks over the options that are there; what could come then is offered.
@@ -120,9 +121,10 @@ void offer_for(const command_row& row, const std::vector<std::string>& words, ca
   if (words.size() < name.size()) return offer_next_word(name, words, found);
   if (!std::equal(name.begin(), name.end(), words.begin())) return;
   // `get by` is a list, whatever `get KEY` could make of it.
-  const bool is_longer_name = words.size() > name.size() && std::any_of(all_commands().begin(), all_commands().end(), [&](const auto& other) {
-                                return other.name.starts_with(row.name + " " + words[name.size()] + " ");
-                              });
+  const bool is_longer_name =
+      words.size() > name.size() && std::any_of(all_commands().begin(), all_commands().end(), [&](const auto& other) {
+        return other.name.starts_with(row.name + " " + words[name.size()] + " ");
+      });
   if (is_longer_name) return;
   const auto behind_arguments = name.size() + row.arguments.size();
   if (words.size() >= behind_arguments) offer_options(row, words, behind_arguments, found);

@@ -63,7 +63,7 @@ void history_file::append(const std::string& line) {
   if (path_.has_parent_path()) fs::create_directories(path_.parent_path(), ignored);
   const int fd = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600);
   if (fd < 0) return;
-  struct stat found{};
+  struct stat found {};
   const bool is_file = ::fstat(fd, &found) == 0 && S_ISREG(found.st_mode);
   if (is_file && (found.st_mode & 0777) != 0600) static_cast<void>(::fchmod(fd, 0600));
   write_all(fd, line + '\n');
@@ -79,7 +79,8 @@ void history_file::append(const std::string& line) {
 std::filesystem::path history_path(const std::function<const char*(const char*)>& environment) {
   if (const char* chosen = environment("KAHUNA_HISTORY")) return chosen;
   // The XDG specification has relative paths ignored.
-  if (const char* state = environment("XDG_STATE_HOME"); state != nullptr && state[0] == '/') return fs::path(state) / "kahuna" / "history";
+  if (const char* state = environment("XDG_STATE_HOME"); state != nullptr && state[0] == '/')
+    return fs::path(state) / "kahuna" / "history";
   if (const char* home = environment("HOME"); home != nullptr && home[0] != '\0')
     return fs::path(home) / ".local" / "state" / "kahuna" / "history";
   return {};

@@ -58,9 +58,12 @@ std::optional<std::string> interactive_shell::read_text() {
     }
     std::string text;
     switch (editor_.take_input(text)) {
-      case line_editor::progress::typing: break;
-      case line_editor::progress::done: return text;
-      case line_editor::progress::ended: return std::nullopt;
+      case line_editor::progress::typing:
+        break;
+      case line_editor::progress::done:
+        return text;
+      case line_editor::progress::ended:
+        return std::nullopt;
     }
   }
 }
@@ -81,7 +84,8 @@ void interactive_shell::run_text(session& lines, const std::string& text) {
   is_interrupted_ = false;
   for (std::size_t i = 0; i < commands.size() && !lines.has_ended() && !ended_by_; ++i) {
     if (is_interrupted_) {
-      editor_.print("-- " + std::to_string(commands.size() - i) + (commands.size() - i == 1 ? " line" : " lines") + " not run\n");
+      editor_.print("-- " + std::to_string(commands.size() - i) + (commands.size() - i == 1 ? " line" : " lines") +
+                    " not run\n");
       break;
     }
     lines.run_line(commands[i], i + 1);
@@ -127,10 +131,18 @@ void interactive_shell::wait(int descriptor) {
 void interactive_shell::take_signals() {
   while (const auto signal = signals_.take()) {
     switch (*signal) {
-      case SIGINT: is_interrupted_ = true; break;
-      case SIGTSTP: editor_.suspend(); break;
-      case SIGWINCH: editor_.take_new_size(); break;
-      default: ended_by_ = signal; break;
+      case SIGINT:
+        is_interrupted_ = true;
+        break;
+      case SIGTSTP:
+        editor_.suspend();
+        break;
+      case SIGWINCH:
+        editor_.take_new_size();
+        break;
+      default:
+        ended_by_ = signal;
+        break;
     }
   }
 }

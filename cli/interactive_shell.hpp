@@ -49,7 +49,7 @@ class interactive_shell {
   bool is_coloured_;
   line_editor editor_;
   signal_watch signals_;
-  bool is_interrupted_ = false;      // by Ctrl-C, since this was cleared
+  bool is_interrupted_ = false;  // by Ctrl-C, since this was cleared
   std::optional<int> ended_by_;
   bool is_connection_lost_ = false;  // and said so
 };

@@ -22,7 +22,7 @@ std::string to_lower(std::string_view text) {
 }
 
 struct word {
-  std::string text;     // in lower case
+  std::string text;  // in lower case
   std::size_t column;
 };
 
@@ -60,7 +60,8 @@ bool is_own_word(std::string_view text) {
 
 std::string shown(const std::string& text) {
   constexpr std::size_t shown_bytes_max = 40;
-  return text.size() <= shown_bytes_max ? escape_text(text) : escape_text(std::string_view(text).substr(0, shown_bytes_max)) + "…";
+  return text.size() <= shown_bytes_max ? escape_text(text)
+                                        : escape_text(std::string_view(text).substr(0, shown_bytes_max)) + "…";
 }
 
 class parser {
@@ -94,7 +95,8 @@ class parser {
     if (words_.size() < 3) return expected(2, "the number of a partition");
     const auto& digits = words_[2].text;
     const auto [stop, code] = std::from_chars(digits.data(), digits.data() + digits.size(), command.partition);
-    if (stop != digits.data() + digits.size() || code == std::errc::invalid_argument) return expected(2, "the number of a partition");
+    if (stop != digits.data() + digits.size() || code == std::errc::invalid_argument)
+      return expected(2, "the number of a partition");
     if (code != std::errc{}) return kv::syntax_error{words_[2].column, "number " + shown(digits) + " is out of range"};
     return alone(request(std::move(command)), 3);
   }

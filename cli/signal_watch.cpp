@@ -28,10 +28,10 @@ signal_watch::signal_watch(std::initializer_list<int> signals) {
   KAHUNA_CHECK(::pipe2(pipe_, O_CLOEXEC | O_NONBLOCK) == 0, errno);
   KAHUNA_CHECK(handler_pipe.exchange(pipe_[1]) == -1);
   for (const int signal : signals) {
-    struct sigaction action{};
+    struct sigaction action {};
     action.sa_handler = write_down;
     action.sa_flags = SA_RESTART;  // it may come to any thread, which must not notice
-    struct sigaction before{};
+    struct sigaction before {};
     KAHUNA_CHECK(::sigaction(signal, &action, &before) == 0, signal);
     before_.emplace_back(signal, before);
   }

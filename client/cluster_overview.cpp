@@ -80,11 +80,12 @@ cluster_overview merge_views(const routing::partition_map& map, const std::vecto
     for (const auto node : replicas) {
       replica_overview replica{name_of(map, node), std::nullopt};
       if (const auto* report = report_of(all, node, id)) {
-        replica.state = replica_state{report->role,          report->term.value, report->commit_index.value, report->applied_index.value,
+        replica.state = replica_state{report->role, report->term.value, report->commit_index.value, report->applied_index.value,
                                       std::nullopt, report->description};
         // The two were asked at different moments: a replica that was asked later may be ahead.
         if (leading != nullptr)
-          replica.state->lag = leading->commit_index > report->applied_index ? leading->commit_index - report->applied_index : 0;
+          replica.state->lag =
+              leading->commit_index > report->applied_index ? leading->commit_index - report->applied_index : 0;
       }
       partition.replicas.push_back(std::move(replica));
     }
@@ -97,9 +98,12 @@ cluster_overview merge_views(const routing::partition_map& map, const std::vecto
 
 std::string_view role_name(raft::role_kind role) {
   switch (role) {
-    case raft::role_kind::follower: return "follower";
-    case raft::role_kind::candidate: return "candidate";
-    case raft::role_kind::leader: return "leader";
+    case raft::role_kind::follower:
+      return "follower";
+    case raft::role_kind::candidate:
+      return "candidate";
+    case raft::role_kind::leader:
+      return "leader";
   }
   return "unknown";
 }

@@ -47,14 +47,14 @@ struct partition_overview {
 };
 
 struct cluster_overview {
-  std::string cluster_id;  // hexadecimal, as everywhere
-  std::string answered_by; // the name of a node that answered; "" where none did
+  std::string cluster_id;   // hexadecimal, as everywhere
+  std::string answered_by;  // the name of a node that answered; "" where none did
   std::vector<member_overview> members;
   std::vector<partition_overview> partitions;  // all, by number
 };
 
-// The first of `replies` is said to have answered; of a node that is there twice the first counts; numbers that the map does not know are
-// left out. Requires nothing of what the nodes say.
+// The first of `replies` is said to have answered; of a node that is there twice the first counts; numbers that the map does
+// not know are left out. Requires nothing of what the nodes say.
 cluster_overview merge_views(const routing::partition_map& map, const std::vector<messages::cluster_reply>& replies);
 
 // "follower", "candidate", "leader".

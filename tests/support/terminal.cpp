@@ -72,7 +72,8 @@ void terminal::read_some() {
   }
   // The program's asking to be told of pastes, and not any more: around every line, and shown by nothing.
   for (const std::string_view unseen : {"\x1b[?2004h", "\x1b[?2004l\r"})
-    for (auto at = output_.find(unseen, found_); at != std::string::npos; at = output_.find(unseen, at)) output_.erase(at, unseen.size());
+    for (auto at = output_.find(unseen, found_); at != std::string::npos; at = output_.find(unseen, at))
+      output_.erase(at, unseen.size());
 }
 
 bool terminal::shows(std::string_view text, milliseconds patience) {

@@ -32,7 +32,11 @@ struct fixture {
   cluster nodes{one_node()};
 
   std::map<std::string, std::string> environment() const {
-    return {{"TERM", "xterm-256color"}, {"INPUTRC", "/dev/null"}, {"HOME", home.path().string()}, {"LANG", "C.UTF-8"}, {"NO_COLOR", "1"}};
+    return {{"TERM", "xterm-256color"},
+            {"INPUTRC", "/dev/null"},
+            {"HOME", home.path().string()},
+            {"LANG", "C.UTF-8"},
+            {"NO_COLOR", "1"}};
   }
 
   std::vector<std::string> command(std::vector<std::string> more = {}) const {
@@ -43,7 +47,9 @@ struct fixture {
 
   void start() { nodes.start_all_and_wait(); }
 
-  run_result run_cli(std::vector<std::string> arguments, const std::string& input = "") { return nodes.run_cli(1, std::move(arguments), input); }
+  run_result run_cli(std::vector<std::string> arguments, const std::string& input = "") {
+    return nodes.run_cli(1, std::move(arguments), input);
+  }
 };
 
 #define CHECK_SHOWS(shell, text) \
@@ -98,7 +104,7 @@ CAF_TEST(history is kept between runs) {
   }
   const auto file = home.path() / ".local" / "state" / "kahuna" / "history";
   CAF_CHECK_EQUAL(read_file(file), "set h \"1\"\nget h\nexit\n");
-  struct stat found{};
+  struct stat found {};
   CAF_REQUIRE(::stat(file.c_str(), &found) == 0);
   CAF_CHECK_EQUAL(found.st_mode & 0777, 0600u);
   {
@@ -190,7 +196,8 @@ CAF_TEST(pasted lines run in their order) {
   shell.paste("get p\rset p\rget p");
   CHECK_SHOWS(shell, "get p");
   shell.type("\r");
-  CHECK_MATCHES(shell, "\nr2 3 [0-9.]+ms\r\nerror: invalid_argument: line 2, column 6: [^\r]*\r\n  set p\r\n       \\^\r\nr2 3 ");
+  CHECK_MATCHES(shell,
+                "\nr2 3 [0-9.]+ms\r\nerror: invalid_argument: line 2, column 6: [^\r]*\r\n  set p\r\n       \\^\r\nr2 3 ");
 }
 
 CAF_TEST(colours are for terminals whose users want them) {
@@ -329,7 +336,8 @@ CAF_TEST(commands of the command line run in order) {
   const auto wrong = run_cli({}, "get a\nset a\nget a\n");
   CAF_CHECK_EQUAL(wrong.status, 1);
   CAF_CHECK_EQUAL(std::count(wrong.output.begin(), wrong.output.end(), '\n'), 3);
-  CAF_CHECK(wrong.output.find("\nerror: invalid_argument: line 2, column 6: expected a value, found end of line\n") != std::string::npos);
+  CAF_CHECK(wrong.output.find("\nerror: invalid_argument: line 2, column 6: expected a value, found end of line\n") !=
+            std::string::npos);
   CAF_CHECK_EQUAL(wrong.error, "  set a\n       ^\n");
   const auto quiet = run_cli({"--format", "json", "-e", "set a"});
   CAF_CHECK_EQUAL(quiet.error, "");
@@ -388,7 +396,9 @@ CAF_TEST_FIXTURE_SCOPE_END()
 CAF_TEST(operators see members and leaders and lag) {
   cluster nodes;
   nodes.start_all_and_wait();
-  const auto ask = [&](int node, const std::string& option) { return json::parse(nodes.run_cli(node, {"--format", "json", option}).output); };
+  const auto ask = [&](int node, const std::string& option) {
+    return json::parse(nodes.run_cli(node, {"--format", "json", option}).output);
+  };
   for (int node = 1; node <= 3; ++node) {
     const auto all = ask(node, "--cluster");
     CAF_CHECK_EQUAL(all.value("op", ""), "cluster");

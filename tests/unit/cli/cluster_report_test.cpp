@@ -18,12 +18,14 @@ client::replica_state at(raft::role_kind role, std::uint64_t commit, std::uint64
 
 // n2 is down; partition 1 has no leader where `is_impaired`.
 client::cluster_overview two_nodes(bool is_down, bool is_impaired) {
-  client::cluster_overview overview{"00ff", "n1", {{"n1", "127.0.0.1:4870", true, 1}, {"n2", "10.0.0.2:4870", !is_down, 0}}, {}};
+  client::cluster_overview overview{
+      "00ff", "n1", {{"n1", "127.0.0.1:4870", true, 1}, {"n2", "10.0.0.2:4870", !is_down, 0}}, {}};
   client::partition_overview partition{0, "n1", 4, {{"n1", at(raft::role_kind::leader, 1200, 1200, 0)}, {"n2", std::nullopt}}};
   if (!is_down) partition.replicas[1].state = at(raft::role_kind::follower, 1190, 1180, 20);
   overview.partitions.push_back(partition);
   if (is_impaired)
-    overview.partitions.push_back({1, std::nullopt, 7, {{"n1", at(raft::role_kind::candidate, 3, 3, std::nullopt)}, {"n2", std::nullopt}}});
+    overview.partitions.push_back(
+        {1, std::nullopt, 7, {{"n1", at(raft::role_kind::candidate, 3, 3, std::nullopt)}, {"n2", std::nullopt}}});
   return overview;
 }
 
@@ -73,12 +75,13 @@ CAF_TEST(a partition is described) {
 
 CAF_TEST(json has the fields of the http port and more) {
   const output_style json_style{output_format::json, list_footer::shown};
-  CAF_CHECK_EQUAL(formatted(cluster_answer{two_nodes(true, false)}, json_style),
-                  R"({"op":"cluster","status":"found","cluster_id":"00ff","node_id":"n1","members":[)"
-                  R"({"id":"n1","address":"127.0.0.1:4870","alive":true,"leads":1},{"id":"n2","address":"10.0.0.2:4870","alive":false,"leads":0}],)"
-                  R"("partitions":[{"id":0,"leader":"n1","term":4,"replicas":["n1","n2"],"commit_index":1200,"applied_index":1200,)"
-                  R"("lag":{"n1":0,"n2":null}}],"elapsed_ms":12.0})"
-                  "\n");
+  CAF_CHECK_EQUAL(
+      formatted(cluster_answer{two_nodes(true, false)}, json_style),
+      R"({"op":"cluster","status":"found","cluster_id":"00ff","node_id":"n1","members":[)"
+      R"({"id":"n1","address":"127.0.0.1:4870","alive":true,"leads":1},{"id":"n2","address":"10.0.0.2:4870","alive":false,"leads":0}],)"
+      R"("partitions":[{"id":0,"leader":"n1","term":4,"replicas":["n1","n2"],"commit_index":1200,"applied_index":1200,)"
+      R"("lag":{"n1":0,"n2":null}}],"elapsed_ms":12.0})"
+      "\n");
   const auto status = nlohmann::json::parse(formatted(status_answer{two_nodes(true, true)}, json_style));
   CAF_CHECK_EQUAL(status.value("health", ""), "impaired");
   CAF_CHECK_EQUAL(status.value("nodes_alive", 0), 1);
@@ -103,14 +106,24 @@ CAF_TEST(colours are only where they are wanted) {
 }
 
 CAF_TEST(lists are aligned for a terminal alone) {
-  client::key_list list{.items = {{.key = "a", .value = "1", .revision = 12}, {.key = "gr\xc3\xbc\xc3\x9f" "e", .value = "2", .revision = 3}}};
-  CAF_CHECK_EQUAL(formatted(list), "r12 a 1\nr3 gr\xc3\xbc\xc3\x9f" "e 2\n2 keys 12ms\n");
+  client::key_list list{.items = {{.key = "a", .value = "1", .revision = 12},
+                                  {.key = "gr\xc3\xbc\xc3\x9f"
+                                          "e",
+                                   .value = "2",
+                                   .revision = 3}}};
+  CAF_CHECK_EQUAL(formatted(list),
+                  "r12 a 1\nr3 gr\xc3\xbc\xc3\x9f"
+                  "e 2\n2 keys 12ms\n");
   output_style terminal;
   terminal.is_for_terminal = true;
-  CAF_CHECK_EQUAL(formatted(list, terminal), "r12 a     1\nr3  gr\xc3\xbc\xc3\x9f" "e 2\n2 keys 12ms\n");
+  CAF_CHECK_EQUAL(formatted(list, terminal),
+                  "r12 a     1\nr3  gr\xc3\xbc\xc3\x9f"
+                  "e 2\n2 keys 12ms\n");
   // A very long key takes its own room and nobody else's.
   list.items[0].key = std::string(100, 'k');
-  CAF_CHECK_EQUAL(formatted(list, terminal), "r12 " + std::string(100, 'k') + " 1\nr3  gr\xc3\xbc\xc3\x9f" "e 2\n2 keys 12ms\n");
+  CAF_CHECK_EQUAL(formatted(list, terminal), "r12 " + std::string(100, 'k') +
+                                                 " 1\nr3  gr\xc3\xbc\xc3\x9f"
+                                                 "e 2\n2 keys 12ms\n");
 }
 
 CAF_TEST(what was abandoned) {

@@ -51,7 +51,7 @@ CAF_TEST(lines come back in order and the file is its owners alone) {
   CAF_REQUIRE_EQUAL(lines.size(), 2u);
   CAF_CHECK_EQUAL(lines[0], "get a");
   CAF_CHECK_EQUAL(lines[1], "get b");
-  struct stat found{};
+  struct stat found {};
   CAF_REQUIRE(::stat(path.c_str(), &found) == 0);
   CAF_CHECK_EQUAL(found.st_mode & 0777, 0600u);
 }
@@ -61,7 +61,7 @@ CAF_TEST(a file that others may read is closed to them) {
   std::ofstream(path) << "old\n";
   CAF_REQUIRE(::chmod(path.c_str(), 0644) == 0);
   history_file(path).append("new");
-  struct stat found{};
+  struct stat found {};
   CAF_REQUIRE(::stat(path.c_str(), &found) == 0);
   CAF_CHECK_EQUAL(found.st_mode & 0777, 0600u);
 }

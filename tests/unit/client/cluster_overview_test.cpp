@@ -19,9 +19,12 @@ constexpr instant start{std::chrono::hours(1)};
 // One partition on three nodes.
 routing::partition_map one_partition() { return routing::form_cluster({{"n1", "h:1"}, {"n2", "h:2"}, {"n3", "h:3"}}, 1, 3); }
 
-cluster_reply said(node_id node, std::vector<node_id> alive, std::uint64_t term, node_id leader, role_kind role, std::uint64_t commit,
-                   std::uint64_t applied) {
-  return {0, node, std::move(alive), {{partition_id{0}, term_id{term}, leader}},
+cluster_reply said(node_id node, std::vector<node_id> alive, std::uint64_t term, node_id leader, role_kind role,
+                   std::uint64_t commit, std::uint64_t applied) {
+  return {0,
+          node,
+          std::move(alive),
+          {{partition_id{0}, term_id{term}, leader}},
           {{partition_id{0}, role, term_id{term}, log_index{commit}, log_index{applied}, ""}}};
 }
 
@@ -29,8 +32,9 @@ cluster_reply said(node_id node, std::vector<node_id> alive, std::uint64_t term,
 
 CAF_TEST(all nodes answer) {
   const std::vector<node_id> all{n1, n2, n3};
-  const auto overview = merge_views(one_partition(), {said(n2, all, 4, n2, role_kind::leader, 30, 30), said(n1, all, 4, n2, role_kind::follower, 28, 27),
-                                                      said(n3, all, 4, n2, role_kind::follower, 31, 31)});
+  const auto overview = merge_views(
+      one_partition(), {said(n2, all, 4, n2, role_kind::leader, 30, 30), said(n1, all, 4, n2, role_kind::follower, 28, 27),
+                        said(n3, all, 4, n2, role_kind::follower, 31, 31)});
   CAF_CHECK_EQUAL(overview.answered_by, "n2");
   CAF_CHECK_EQUAL(overview.cluster_id.size(), 16u);
   CAF_REQUIRE_EQUAL(overview.members.size(), 3u);
@@ -51,7 +55,8 @@ CAF_TEST(all nodes answer) {
 }
 
 CAF_TEST(a node that does not answer is down and its replica unknown) {
-  const auto overview = merge_views(one_partition(), {said(n1, {n1, n2}, 4, n1, role_kind::leader, 5, 5), said(n2, {n1, n2}, 4, n1, role_kind::follower, 5, 4)});
+  const auto overview = merge_views(one_partition(), {said(n1, {n1, n2}, 4, n1, role_kind::leader, 5, 5),
+                                                      said(n2, {n1, n2}, 4, n1, role_kind::follower, 5, 4)});
   CAF_CHECK(!overview.members[2].is_alive);
   CAF_CHECK(!overview.partitions[0].replicas[2].state.has_value());
   CAF_CHECK_EQUAL(overview.partitions[0].replicas[1].state->lag.value_or(99), 1u);
@@ -59,16 +64,17 @@ CAF_TEST(a node that does not answer is down and its replica unknown) {
 
 CAF_TEST(the highest term says who leads) {
   // n3 was cut off as leader of term 4, and does not know of term 5 yet.
-  const auto overview = merge_views(one_partition(), {said(n3, {n3}, 4, n3, role_kind::leader, 5, 5), said(n1, {n1, n2}, 5, n1, role_kind::leader, 9, 9),
-                                                      said(n2, {n1, n2}, 5, n1, role_kind::follower, 9, 9)});
+  const auto overview = merge_views(
+      one_partition(), {said(n3, {n3}, 4, n3, role_kind::leader, 5, 5), said(n1, {n1, n2}, 5, n1, role_kind::leader, 9, 9),
+                        said(n2, {n1, n2}, 5, n1, role_kind::follower, 9, 9)});
   CAF_CHECK_EQUAL(overview.partitions[0].leader.value_or("none"), "n1");
   CAF_CHECK_EQUAL(overview.partitions[0].term, 5u);
   CAF_CHECK_EQUAL(overview.partitions[0].replicas[2].state->lag.value_or(99), 4u);
 }
 
 CAF_TEST(an election under way has no leader though an older term had one) {
-  const auto overview =
-      merge_views(one_partition(), {said(n1, {n1, n2}, 4, n3, role_kind::follower, 5, 5), said(n2, {n1, n2}, 5, no_node, role_kind::candidate, 5, 5)});
+  const auto overview = merge_views(one_partition(), {said(n1, {n1, n2}, 4, n3, role_kind::follower, 5, 5),
+                                                      said(n2, {n1, n2}, 5, no_node, role_kind::candidate, 5, 5)});
   CAF_CHECK(!overview.partitions[0].leader.has_value());
   CAF_CHECK_EQUAL(overview.partitions[0].term, 5u);
   CAF_CHECK(!overview.partitions[0].replicas[0].state->lag.has_value());
