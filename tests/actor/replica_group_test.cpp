@@ -142,7 +142,7 @@ struct fixture : test_coordinator_fixture<> {
     n.cluster = sys.spawn(cluster_actor, cluster_settings{id, map});
     n.gateway = sys.spawn(listening_gateway, n.heard);
     // In the product it is detached, on a thread of its own; here everything takes its turn.
-    n.log_writer = sys.spawn(log_writer_actor, n.device);
+    n.log_writer = sys.spawn(log_writer_actor, n.device, &silent_metrics());
     for (const auto& member : map.members)
       if (member.id != id) n.links[member.id] = sys.spawn(wire, id, member.id, net);
     auto peers = std::make_shared<std::vector<raft_peer_handle>>();
@@ -166,7 +166,7 @@ struct fixture : test_coordinator_fixture<> {
       run_jobs();
     }
     net->raft_peers[id] = *peers;
-    anon_send(n.cluster, cluster_wiring{n.gateway, n.links, *peers, n.hosted});
+    anon_send(n.cluster, cluster_wiring{n.gateway, n.links, *peers, n.hosted, n.log_writer});
     n.is_up = true;
     run_jobs();
   }
