@@ -42,8 +42,16 @@ std::uint64_t random_number() {
   return (static_cast<std::uint64_t>(device()) << 32) | device();
 }
 
-raft::raft_options raft_options_of(const config::node_options& options) {
+// What all partitions of a node may keep in memory to be fast.
+constexpr std::size_t version_cache_bytes = 64 << 20;
+constexpr std::size_t raft_log_cache_bytes = 16 << 20;
+
+// A partition's share, and never too little to be of use.
+std::size_t share_of(std::size_t bytes, std::uint32_t partitions) { return std::max<std::size_t>(bytes / partitions, 64 << 10); }
+
+raft::raft_options raft_options_of(const config::node_options& options, std::uint32_t partitions) {
   raft::raft_options raft;
+  raft.cached_log_bytes_max = share_of(raft_log_cache_bytes, partitions);
   raft.heartbeat_interval = std::chrono::milliseconds(options.heartbeat_interval_ms);
   raft.election_timeout = std::chrono::milliseconds(options.election_timeout_ms);
   // A tenth: far more than what steady clocks of one election timeout drift apart.
@@ -246,13 +254,14 @@ std::optional<start_failure> running_node::implementation::spawn_partitions() {
     settings.raft.partition = id;
     settings.raft.self = self;
     settings.raft.voters.voters = replicas;
-    settings.raft.options = raft_options_of(options);
+    settings.raft.options = raft_options_of(options, map.partitions);
     settings.raft.found = *found;
     settings.raft.log = readers.back().get();
     settings.raft.seed = random_number();
     settings.raft.metrics = &metrics;
     settings.metrics = &metrics;
     settings.options.bounds.value_bytes_max = options.max_value_size;
+    settings.options.cache_bytes_max = share_of(version_cache_bytes, map.partitions);
     settings.options.history = {options.history_max_revisions, options.history_max_age_ms};
     settings.options.ephemeral_budget = ephemeral_budget;
     settings.store = stores.back().get();
