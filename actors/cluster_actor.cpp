@@ -34,6 +34,7 @@ std::vector<messages::partition_leader> take_own(cluster_state& state, const lea
   for (const auto& entry : news.partitions) {
     auto& known = state.leaders.at(entry.partition.value);
     if (entry.term < known.term || entry == known) continue;
+    if (entry.leader != no_node && entry.leader != known.leader) state.settings.metrics->leader_changed();
     known = entry;
     changed.push_back(entry);
   }
@@ -62,8 +63,10 @@ void on_tick(self_pointer self) {
   self->send(state.wiring.gateway, node_tick{});
 
   ++state.ticks;
-  if (state.ticks % sweep_interval_ticks == 0)
+  if (state.ticks % sweep_interval_ticks == 0) {
     for (const auto& partition : state.wiring.partitions) self->send(partition, node_tick{});
+    self->send(state.wiring.log_writer, node_tick{});
+  }
 
   // Lost or refused news is repeated now and then; it is small.
   if (state.ticks % static_cast<std::uint64_t>(leaders_repeat_interval / state.settings.tick_interval) != 0) return;
@@ -91,13 +94,21 @@ caf::result<node_status> collect_status(self_pointer self) {
   round->status.alive.push_back(state.settings.self);
   round->status.alive.insert(round->status.alive.end(), state.connected.begin(), state.connected.end());
   round->status.leaders = state.leaders;
-  round->outstanding = state.wiring.raft_peers.size() + 1;
+  round->outstanding = state.wiring.raft_peers.size() + state.wiring.partitions.size() + 1;
   round->promise = self->make_response_promise<node_status>();
   for (const auto& peer : state.wiring.raft_peers)
     self->request(peer, status_timeout, get_status{})
         .then(
             [round](replica_status& replica) {
               round->status.replicas.push_back(std::move(replica));
+              round->one_less();
+            },
+            [round](caf::error&) { round->one_less(); });
+  for (const auto& partition : state.wiring.partitions)
+    self->request(partition, status_timeout, get_status{})
+        .then(
+            [round](partition_status& status) {
+              round->status.partitions.push_back(std::move(status));
               round->one_less();
             },
             [round](caf::error&) { round->one_less(); });

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "actors/interfaces.hpp"
+#include "actors/node_metrics.hpp"
 #include "core/routing/partition_map.hpp"
 
 namespace kahuna::actors {
@@ -18,6 +19,7 @@ struct cluster_settings {
   node_id self;
   routing::partition_map map;
   std::chrono::milliseconds tick_interval{50};
+  node_metrics* metrics = &silent_metrics();  // outlives the actor
 };
 
 struct cluster_state {

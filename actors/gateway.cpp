@@ -40,11 +40,22 @@ void send_frame(self_pointer self, gateway_session& session, messages::frame_kin
   self->flush(session.handle);
 }
 
+void count_connection(gateway_state& state, const gateway_session& session, int change) {
+  if (session.in == phase::client)
+    state.client_sessions += static_cast<std::size_t>(change);
+  else if (session.in == phase::node)
+    state.node_sessions += static_cast<std::size_t>(change);
+  else
+    return;
+  state.settings.metrics->connections(state.client_sessions, state.node_sessions);
+}
+
 // Forgets the session; what it asked goes on, and its answers find nobody.
 void forget(self_pointer self, gateway_session& session) {
   auto& state = self->state;
   if (session.in == phase::handshake || session.in == phase::checking_peer) --state.handshakes;
   const auto handle = session.handle;
+  count_connection(state, session, -1);
   state.by_number.erase(session.number);
   state.sessions.erase(handle);
 }
@@ -53,6 +64,7 @@ void forget(self_pointer self, gateway_session& session) {
 void close_for(self_pointer self, gateway_session& session, std::string_view reason, const std::string& detail) {
   auto& state = self->state;
   state.log->write(severity::warn, "connection closed", reason, self->remote_addr(session.handle) + ' ' + detail, now_of(*self));
+  state.settings.metrics->connection_closed(reason);
   const auto handle = session.handle;
   forget(self, session);
   self->close(handle);
@@ -87,8 +99,19 @@ void answer(self_pointer self, std::uint64_t token, kv::operation_response respo
     want_drain(self);
     return;
   }
+  state.settings.metrics->operation_answered(request.operation, request.space, response, now_of(*self) - request.arrived_at);
   if (auto* session = find_session(state, request.session)) --session->requests;
   answer_client(self, request.session, request.sequence, request.attempt, std::move(response));
+}
+
+// Under its identity, by which the client's own log can be searched.
+void tell_late(gateway_state& state, const gateway_request& request, instant now) {
+  const auto* leader = routing::find_member(state.settings.map, request.forwarded_to);
+  state.log->write(severity::warn, "request late", "a deadline passed while the request was under way",
+                   "client " + std::to_string(request.client) + " sequence " + std::to_string(request.sequence) + " attempt " +
+                       std::to_string(request.attempt) + " partition " + std::to_string(request.partition.value) +
+                       (request.session == 0 ? " forwarded here" : "") + (leader != nullptr ? " forwarded to " + leader->name : ""),
+                   now);
 }
 
 error deadline_error() { return {errc::timeout, "the deadline passed while the request was under way"}; }
@@ -108,12 +131,17 @@ void route(self_pointer self, arrived_request arrived) {
   auto& request = arrived.request;
   const auto token = state.next_token++;
   arrived.origin.is_write = kv::is_write(request.op);
+  arrived.origin.operation = static_cast<std::uint8_t>(request.op.index());
+  arrived.origin.space = kv::space_of(request.op);
+  arrived.origin.client = arrived.client;
+  arrived.origin.arrived_at = now_of(*self);
   auto& entry = state.requests.emplace(token, arrived.origin).first->second;
   const auto budget_ms = std::min(request.budget_ms, state.settings.budget_ms_max);
   state.deadlines->add(token, now_of(*self) + std::chrono::milliseconds(budget_ms));
 
   const auto partition = kv::partition_of(map, request.op);
   if (!partition) return answer(self, token, error{errc::invalid_argument, "there is no such partition"});
+  entry.partition = *partition;
   const auto leader = state.leaders[partition->value].leader;
   // A replica of this node is asked also when its leadership is only suspected: it knows best.
   if (leader == state.settings.self && state.wiring.partitions.contains(*partition)) {
@@ -157,6 +185,7 @@ void accept(self_pointer self, gateway_session& session, std::uint16_t version) 
   const auto& settings = state.settings;
   --state.handshakes;
   session.in = session.hello.role == messages::connection_role::client ? phase::client : phase::node;
+  count_connection(state, session, +1);
   const auto bound = messages::frame_bytes_max(settings.value_bytes_max);
   session.reader.set_bound(bound);
   send_frame(self, session, messages::frame_kind::welcome,
@@ -192,18 +221,25 @@ complaint take_client_requests(self_pointer self, gateway_session& session, mess
   auto& state = self->state;
   observe(self, body.observed);
   const auto number = session.number;
+  const auto refuse = [&](const messages::client_request& request, error why) {
+    state.settings.metrics->operation_answered(request.op.index(), kv::space_of(request.op), why, duration{});
+    answer_client(self, number, request.sequence, request.attempt, std::move(why));
+  };
   for (auto& request : body.requests) {
     if (state.is_stopping) {
-      answer_client(self, number, request.sequence, request.attempt, error{errc::unavailable, "this node is stopping; ask another"});
+      refuse(request, {errc::unavailable, "this node is stopping; ask another"});
     } else if (session.requests >= state.settings.session_requests_max || state.requests.size() >= state.settings.requests_max ||
                session.unread_bytes > state.settings.session_unread_bytes_max) {
-      answer_client(self, number, request.sequence, request.attempt,
-                    error{errc::overloaded, "this node has too much under way; retry after 50 ms"});
+      refuse(request, {errc::overloaded, "this node has too much under way; retry after 50 ms"});
     } else {
       ++session.requests;
       const auto sequence = request.sequence;
       const auto attempt = request.attempt;
-      route(self, {{number, sequence, attempt, no_node, no_node, false}, session.hello.client_id, std::move(request), true});
+      gateway_request origin;
+      origin.session = number;
+      origin.sequence = sequence;
+      origin.attempt = attempt;
+      route(self, {origin, session.hello.client_id, std::move(request), true});
     }
   }
   return std::nullopt;
@@ -262,8 +298,10 @@ complaint take_forwarded_requests(self_pointer self, gateway_session& session, m
       want_drain(self);
       continue;
     }
-    route(self, {{0, forwarded.token, 0, session.hello.node, no_node, false}, forwarded.client,
-                 std::move(forwarded.request), false});
+    gateway_request origin;
+    origin.sequence = forwarded.token;
+    origin.from = session.hello.node;
+    route(self, {origin, forwarded.client, std::move(forwarded.request), false});
   }
   return std::nullopt;
 }
@@ -349,6 +387,7 @@ void open_session(self_pointer self, caf::io::connection_handle handle) {
   if (state.is_stopping || state.sessions.size() >= state.settings.sessions_max ||
       state.handshakes >= state.settings.handshakes_max) {
     state.log->write(severity::warn, "connection closed", "too many connections", self->remote_addr(handle), now_of(*self));
+    state.settings.metrics->connection_closed("too many connections");
     self->close(handle);
     return;
   }
@@ -441,7 +480,11 @@ void take_link_broken(self_pointer self, const link_broken& broken) {
 void on_tick(self_pointer self) {
   auto& state = self->state;
   const auto now = now_of(*self);
-  state.deadlines->advance(now, [&](std::uint64_t token) { answer(self, token, deadline_error()); });
+  state.settings.metrics->mailbox_seen(self->name(), self->mailbox().size());
+  state.deadlines->advance(now, [&](std::uint64_t token) {
+    if (const auto late = state.requests.find(token); late != state.requests.end()) tell_late(state, late->second, now);
+    answer(self, token, deadline_error());
+  });
   close_the_overdue(self, now);
 }
 

@@ -24,6 +24,7 @@
 
 #include "actors/interfaces.hpp"
 #include "actors/node_clock.hpp"
+#include "actors/node_metrics.hpp"
 #include "actors/rate_limited_log.hpp"
 #include "core/base/deadline_wheel.hpp"
 #include "core/base/event_log.hpp"
@@ -43,6 +44,7 @@ struct gateway_settings {
   std::uint64_t first_token = 1;  // at random
   node_clock* clock = nullptr;   // outlives the actor
   event_log* events = nullptr;   // outlives the actor
+  node_metrics* metrics = &silent_metrics();  // outlives the actor
 
   std::size_t sessions_max = 4096;
   std::size_t handshakes_max = 1024;               // connections that have not said an accepted hello
@@ -84,6 +86,11 @@ struct gateway_request {
   node_id from;                // the node that forwarded it here
   node_id forwarded_to;        // the node that it was forwarded to; no_node: it is with a partition of this node
   bool is_write = false;
+  kv::durability space = kv::durability::persistent;
+  std::uint8_t operation = 0;  // its alternative of kv::operation
+  std::uint64_t client = 0;
+  partition_id partition;
+  instant arrived_at;
 };
 
 struct gateway_state {
@@ -98,6 +105,8 @@ struct gateway_state {
   std::unordered_map<std::uint64_t, gateway_session*> by_number;
   std::uint64_t next_session = 1;
   std::size_t handshakes = 0;
+  std::size_t client_sessions = 0;
+  std::size_t node_sessions = 0;
 
   std::unordered_map<std::uint64_t, gateway_request> requests;  // by token
   // Drawn at random for each process: an answer to a token of this node's last life must not find a request of this one.

@@ -12,7 +12,7 @@
 
 #include <caf/all.hpp>
 
-#include "core/kv/partition_input.hpp"
+#include "core/kv/partition_core.hpp"
 #include "core/raft/raft_input.hpp"
 #include "messages/protocol.hpp"
 
@@ -133,6 +133,15 @@ struct replica_status {
   log_index commit_index;
   log_index applied_index;
   std::string description;
+  log_index last_index;
+  std::map<node_id, log_index> followers;  // on the leader: what each is known to hold
+};
+
+// partition's answer.
+struct partition_status {
+  partition_id partition;
+  kv::partition_core::figures figures;
+  std::string description;
 };
 
 // cluster's answer, for the http port.
@@ -140,6 +149,7 @@ struct node_status {
   std::vector<node_id> alive;  // this node and those that a link reaches
   std::vector<messages::partition_leader> leaders;
   std::vector<replica_status> replicas;  // of the partitions hosted here
+  std::vector<partition_status> partitions;  // the same ones
 };
 
 // main → gateway: accept nothing more, answer `unavailable` to what is waiting, close; then the actor ends.
@@ -166,6 +176,7 @@ using partition_handle = caf::typed_actor<
     caf::reacts_to<client_operations>,  // evaluates them, if it leads; every one is answered to the gateway
     caf::reacts_to<raft_events>,        // applies what is committed, follows changes of leadership
     caf::reacts_to<node_tick>,          // does a piece of the work in the background
+    caf::replies_to<get_status>::with<partition_status>,
     caf::reacts_to<drain>>;
 
 using raft_peer_handle = caf::typed_actor<
@@ -182,6 +193,7 @@ using transaction_manager_handle = caf::typed_actor<
 using log_writer_handle = caf::typed_actor<
     caf::reacts_to<append_to_log>,  // writes it with everybody else's that waits; answers log_persisted
     caf::reacts_to<check_peer>,     // answers peer_checked
+    caf::reacts_to<node_tick>,      // says how much is waiting
     caf::reacts_to<stop>, caf::reacts_to<drain>>;
 
 // A broker too.
@@ -206,6 +218,7 @@ struct cluster_wiring {
   std::map<node_id, link_handle> links;
   std::vector<raft_peer_handle> raft_peers;
   std::vector<partition_handle> partitions;
+  log_writer_handle log_writer;
 };
 
 struct gateway_wiring {
@@ -238,6 +251,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::peer_seen)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::cluster_wiring)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::gateway_wiring)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::replica_status)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::partition_status)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::get_status)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::node_status)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::stop)

@@ -1,5 +1,6 @@
 #include "actors/log_writer_actor.hpp"
 
+#include <chrono>
 #include <utility>
 
 #include "actors/fatal.hpp"
@@ -17,8 +18,10 @@ void commit(self_pointer self) {
   auto& state = self->state;
   state.is_drain_sent = false;
   if (state.waiting.empty()) return;
+  const auto began = std::chrono::steady_clock::now();
   if (const auto failure = state.device->commit())
     die(fatal_status::failed, "the log could not be written, the node stops: " + failure->message);
+  state.metrics->synced(state.waiting.size(), std::chrono::duration_cast<duration>(std::chrono::steady_clock::now() - began));
   for (auto& [address, done] : std::exchange(state.waiting, {})) self->send(done.first, log_persisted{done.second});
 }
 
@@ -33,9 +36,11 @@ peer_checked check(log_writer_state& state, const check_peer& asked) {
 
 }  // namespace
 
-log_writer_handle::behavior_type log_writer_actor(self_pointer self, std::shared_ptr<persistence::log_device> device) {
+log_writer_handle::behavior_type log_writer_actor(self_pointer self, std::shared_ptr<persistence::log_device> device,
+                                                  node_metrics* metrics) {
   die_on_exceptions(self);
   self->state.device = std::move(device);
+  self->state.metrics = metrics;
   return {
       [=](const append_to_log& append) {
         auto& state = self->state;
@@ -50,6 +55,7 @@ log_writer_handle::behavior_type log_writer_actor(self_pointer self, std::shared
         const auto answer = check(self->state, asked);
         self->send(caf::actor_cast<gateway_handle>(self->current_sender()), answer);
       },
+      [=](const node_tick&) { self->state.metrics->mailbox_seen(self->name(), self->mailbox().size()); },
       [=](const stop&) {
         commit(self);
         self->quit();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "actors/interfaces.hpp"
+#include "actors/node_metrics.hpp"
 #include "persistence/log_device.hpp"
 
 namespace kahuna::actors {
@@ -17,12 +18,14 @@ struct log_writer_state {
   static inline const char* name = "log_writer";
 
   std::shared_ptr<persistence::log_device> device;
+  node_metrics* metrics = nullptr;
   // Whom to tell what, once the batch is durable.
   std::map<caf::actor_addr, std::pair<raft_peer_handle, std::uint64_t>> waiting;
   bool is_drain_sent = false;
 };
 
 log_writer_handle::behavior_type log_writer_actor(log_writer_handle::stateful_pointer<log_writer_state> self,
-                                                  std::shared_ptr<persistence::log_device> device);
+                                                  std::shared_ptr<persistence::log_device> device,
+                                                  node_metrics* metrics);  // which outlives it
 
 }  // namespace kahuna::actors

@@ -102,8 +102,13 @@ partition_handle::behavior_type partition_actor(self_pointer self, partition_set
       },
       [=](const node_tick&) {
         auto& current = self->state;
+        current.settings.metrics->mailbox_seen(self->name(), self->mailbox().size());
         current.core->step(kv::sweep{current.settings.clock->now()}, now_of(*self));
         honour(self, current.core->take_ready());
+      },
+      [=](const get_status&) {
+        const auto& current = self->state;
+        return partition_status{current.settings.raft.partition, current.core->look(), current.core->describe()};
       },
       [=](const drain&) {
         auto& current = self->state;

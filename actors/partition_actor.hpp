@@ -6,6 +6,7 @@
 
 #include "actors/interfaces.hpp"
 #include "actors/node_clock.hpp"
+#include "actors/node_metrics.hpp"
 #include "actors/raft_peer_actor.hpp"
 #include "core/base/event_log.hpp"
 #include "core/kv/partition_core.hpp"
@@ -19,6 +20,7 @@ struct partition_settings {
   kv::partition_store* store = nullptr;  // outlives the actor
   node_clock* clock = nullptr;           // outlives the actor
   event_log* events = nullptr;           // outlives the actor
+  node_metrics* metrics = &silent_metrics();  // outlives the actor
   routing::partition_map map;            // of the cluster; partition 0 stores it
 };
 

@@ -29,7 +29,11 @@ void honour(self_pointer self, raft::ready ready) {
   if (ready.write) self->send(state.log_writer, append_to_log{partition, std::move(*ready.write)});
 
   std::map<node_id, std::vector<raft::message_body>> by_peer;
-  for (auto& message : ready.messages) by_peer[message.peer].push_back(std::move(message.body));
+  for (auto& message : ready.messages) {
+    if (const auto* append = std::get_if<raft::append_request>(&message.body); append != nullptr && !append->entries.empty())
+      state.settings.metrics->append_sent(append->entries.size());
+    by_peer[message.peer].push_back(std::move(message.body));
+  }
   for (auto& [peer, bodies] : by_peer)
     if (const auto link = state.links.find(peer); link != state.links.end())
       self->send(link->second, peer_output{partition, std::move(bodies)});
@@ -44,7 +48,7 @@ void honour(self_pointer self, raft::ready ready) {
 replica_status status_of(const raft_peer_state& state) {
   const auto& core = *state.core;
   return {state.settings.partition, core.role(),          core.term(),     core.leader(),
-          core.commit_index(),      core.applied_index(), core.describe()};
+          core.commit_index(),      core.applied_index(), core.describe(), core.last_index(), core.match_indexes()};
 }
 
 }  // namespace
@@ -74,7 +78,10 @@ raft_peer_handle::behavior_type raft_peer_actor(self_pointer self, raft_peer_set
         for (auto& message : input.messages) step(self, raft::receive{std::move(message)});
       },
       [=](const log_persisted& done) { step(self, raft::persisted{done.write_number}); },
-      [=](const node_tick&) { step(self, raft::tick{}); },
+      [=](const node_tick&) {
+        self->state.settings.metrics->mailbox_seen(self->name(), self->mailbox().size());
+        step(self, raft::tick{});
+      },
       [=](const get_status&) { return status_of(self->state); },
       [=](const drain&) {
         auto& current = self->state;

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "actors/interfaces.hpp"
+#include "actors/node_metrics.hpp"
 #include "core/base/prng.hpp"
 #include "core/raft/raft_core.hpp"
 
@@ -18,6 +19,7 @@ struct raft_peer_settings {
   raft::initial_state found;
   const raft::log_reader* log = nullptr;  // outlives the actor
   std::uint64_t seed = 0;
+  node_metrics* metrics = &silent_metrics();  // outlives the actor
 };
 
 // The instant that an actor's clock shows: the steady clock in the product, virtual time under the test coordinator.

@@ -69,7 +69,7 @@ struct http_server::implementation {
 };
 
 std::unique_ptr<http_server> http_server::start(const std::string& host, std::uint16_t port, routing::partition_map map,
-                                                node_id self, status_source status) {
+                                                node_id self, status_source status, std::function<std::string()> metrics) {
   auto impl = std::make_unique<implementation>();
   auto& server = impl->server;
   server.new_task_queue = [] { return new httplib::ThreadPool(2); };
@@ -95,6 +95,9 @@ std::unique_ptr<http_server> http_server::start(const std::string& host, std::ui
     const auto now = status();
     if (!now) return answer_unknown(response);
     response.set_content(cluster_json(map, self, *now), "application/json");
+  });
+  server.Get("/metrics", [=](const httplib::Request&, httplib::Response& response) {
+    response.set_content(metrics(), "text/plain; version=0.0.4");
   });
   if (!server.bind_to_port(host.c_str(), port)) return nullptr;
   impl->listener = std::thread([raw = impl.get()] { raw->server.listen_after_bind(); });

@@ -25,7 +25,7 @@ class http_server {
  public:
   // Serves from threads of its own. Fails where the port can't be had.
   static std::unique_ptr<http_server> start(const std::string& host, std::uint16_t port, routing::partition_map map,
-                                            node_id self, status_source status);
+                                            node_id self, status_source status, std::function<std::string()> metrics);
   ~http_server();
 
  private:

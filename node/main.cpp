@@ -10,6 +10,12 @@
 #include "config/node_options.hpp"
 #include "node/node.hpp"
 
+// Read by jemalloc when it starts: memory that was freed goes back to the system after 5 s, by a thread of its own.
+extern "C" {
+extern const char* malloc_conf;
+const char* malloc_conf = "background_thread:true,dirty_decay_ms:5000,muzzy_decay_ms:0";
+}
+
 namespace {
 
 constexpr std::chrono::seconds stop_time_max{4};

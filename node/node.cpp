@@ -18,6 +18,7 @@
 #include "core/base/check.hpp"
 #include "node/http_server.hpp"
 #include "node/peer_probe.hpp"
+#include "node/prometheus_metrics.hpp"
 #include "node/spdlog_event_log.hpp"
 #include "persistence/data_directory.hpp"
 #include "persistence/data_store.hpp"
@@ -41,8 +42,16 @@ std::uint64_t random_number() {
   return (static_cast<std::uint64_t>(device()) << 32) | device();
 }
 
-raft::raft_options raft_options_of(const config::node_options& options) {
+// What all partitions of a node may keep in memory to be fast.
+constexpr std::size_t version_cache_bytes = 64 << 20;
+constexpr std::size_t raft_log_cache_bytes = 16 << 20;
+
+// A partition's share, and never too little to be of use.
+std::size_t share_of(std::size_t bytes, std::uint32_t partitions) { return std::max<std::size_t>(bytes / partitions, 64 << 10); }
+
+raft::raft_options raft_options_of(const config::node_options& options, std::uint32_t partitions) {
   raft::raft_options raft;
+  raft.cached_log_bytes_max = share_of(raft_log_cache_bytes, partitions);
   raft.heartbeat_interval = std::chrono::milliseconds(options.heartbeat_interval_ms);
   raft.election_timeout = std::chrono::milliseconds(options.election_timeout_ms);
   // A tenth: far more than what steady clocks of one election timeout drift apart.
@@ -92,11 +101,14 @@ struct running_node::implementation {
   void spawn_links(std::uint64_t incarnation);
   void wire();
   std::optional<actors::node_status> status();
+  std::string metrics_text();
   void stop_actors();
 
   const config::node_options options;
   std::unique_ptr<event_log> events;
   actors::node_clock clock;
+  prometheus_metrics metrics;
+  std::shared_ptr<actors::shared_memory_budget> ephemeral_budget;
   system_config config;
   routing::partition_map map;
   node_id self;
@@ -139,6 +151,7 @@ std::optional<start_failure> running_node::implementation::start() {
   self = member->id;
   const auto incarnation = found ? found->incarnation : std::max<std::uint64_t>(1, random_number());
 
+  ephemeral_budget = std::make_shared<actors::shared_memory_budget>(options.ephemeral_max_bytes, map.partitions);
   if (auto failure = bind_ports()) return failure;
   if (!found)
     if (const auto refusal = ask_members_for_refusal(map, self, incarnation, options.election_timeout_ms)) return start_failure{2, *refusal};
@@ -158,7 +171,7 @@ std::optional<start_failure> running_node::implementation::start() {
 std::optional<start_failure> running_node::implementation::bind_ports() {
   // Heartbeats leave on ticks, so a tick is as long as the heartbeat interval; but deadlines are looked at by it too.
   const auto tick = std::chrono::milliseconds(std::min(options.heartbeat_interval_ms, 50u));
-  cluster = system.spawn(actors::cluster_actor, actors::cluster_settings{self, map, tick});
+  cluster = system.spawn(actors::cluster_actor, actors::cluster_settings{self, map, tick, &metrics});
   actors::gateway_settings settings;
   settings.host = options.listen.host;
   settings.port = options.listen.port;
@@ -169,6 +182,7 @@ std::optional<start_failure> running_node::implementation::bind_ports() {
   settings.first_token = random_number() | 1;
   settings.clock = &clock;
   settings.events = events.get();
+  settings.metrics = &metrics;
   auto listening = std::make_shared<std::promise<bool>>();
   auto is_listening = listening->get_future();
   gateway = caf::actor_cast<actors::gateway_handle>(system.middleman().spawn_broker(
@@ -176,7 +190,8 @@ std::optional<start_failure> running_node::implementation::bind_ports() {
   if (!is_listening.get())
     return start_failure{2, "can't listen on " + options.listen.text() + ": the port is in use, or the address is not this machine's; give another --listen"};
   if (options.http) {
-    http = http_server::start(options.http->host, options.http->port, map, self, [this] { return status(); });
+    http = http_server::start(options.http->host, options.http->port, map, self, [this] { return status(); },
+                              [this] { return metrics_text(); });
     if (!http)
       return start_failure{2, "can't listen on " + options.http->text() + ": the port is in use, or the address is not this machine's; give another --http, or off"};
   }
@@ -195,7 +210,7 @@ std::optional<start_failure> running_node::implementation::open_data(bool is_new
     return start_failure{wrong->is_damage ? 4 : 2, wrong->message};
   directory = std::move(std::get<std::unique_ptr<persistence::data_directory>>(opened));
   if (is_new) events->write(severity::info, "data directory made", {{"data_dir", options.data_dir}});
-  log_writer = system.spawn<caf::detached>(actors::log_writer_actor, directory->log());
+  log_writer = system.spawn<caf::detached>(actors::log_writer_actor, directory->log(), &metrics);
   return std::nullopt;
 }
 
@@ -224,7 +239,6 @@ void running_node::implementation::spawn_links(std::uint64_t incarnation) {
 
 std::optional<start_failure> running_node::implementation::spawn_partitions() {
   const auto fatal = [](const error& e) { actors::die(actors::fatal_status::failed, e.message); };
-  const auto ephemeral_budget = std::make_shared<actors::shared_memory_budget>(options.ephemeral_max_bytes, map.partitions);
   for (std::uint32_t number = 0; number < map.partitions; ++number) {
     const partition_id id{number};
     const auto replicas = routing::replicas_of(map, id);
@@ -240,11 +254,14 @@ std::optional<start_failure> running_node::implementation::spawn_partitions() {
     settings.raft.partition = id;
     settings.raft.self = self;
     settings.raft.voters.voters = replicas;
-    settings.raft.options = raft_options_of(options);
+    settings.raft.options = raft_options_of(options, map.partitions);
     settings.raft.found = *found;
     settings.raft.log = readers.back().get();
     settings.raft.seed = random_number();
+    settings.raft.metrics = &metrics;
+    settings.metrics = &metrics;
     settings.options.bounds.value_bytes_max = options.max_value_size;
+    settings.options.cache_bytes_max = share_of(version_cache_bytes, map.partitions);
     settings.options.history = {options.history_max_revisions, options.history_max_age_ms};
     settings.options.ephemeral_budget = ephemeral_budget;
     settings.store = stores.back().get();
@@ -267,7 +284,7 @@ std::optional<start_failure> running_node::implementation::spawn_partitions() {
 
 void running_node::implementation::wire() {
   caf::anon_send(gateway, actors::gateway_wiring{log_writer, partitions, raft_peers, links});
-  actors::cluster_wiring wiring{gateway, links, {}, {}};
+  actors::cluster_wiring wiring{gateway, links, {}, {}, log_writer};
   for (const auto& [id, partition] : partitions) wiring.partitions.push_back(partition);
   for (const auto& [id, peer] : raft_peers) wiring.raft_peers.push_back(peer);
   caf::anon_send(cluster, std::move(wiring));
@@ -279,6 +296,14 @@ std::optional<actors::node_status> running_node::implementation::status() {
   asking->request(cluster, std::chrono::seconds(2), actors::get_status{})
       .receive([&](actors::node_status& answered) { known = std::move(answered); }, [](const caf::error&) {});
   return known;
+}
+
+std::string running_node::implementation::metrics_text() {
+  const auto known = status();
+  if (!known) return metrics.text(map, nullptr);
+  const node_reading reading{*known, directory_bytes(options.data_dir + "/log"), directory_bytes(options.data_dir + "/data"),
+                             ephemeral_budget->used(), ephemeral_budget->bytes_max()};
+  return metrics.text(map, &reading);
 }
 
 void running_node::wait_until_ready(const std::function<bool()>& should_stop) {

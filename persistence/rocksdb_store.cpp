@@ -1,6 +1,7 @@
 #include "persistence/rocksdb_store.hpp"
 
 #include <array>
+#include <atomic>
 #include <utility>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/table_properties_collectors.h>
 #include <rocksdb/write_batch.h>
 
 #include "core/base/check.hpp"
@@ -16,6 +18,13 @@
 namespace kahuna::persistence {
 
 namespace {
+
+// Erased keys give their place on disk back only when what holds them is written out and merged. Nothing else may come to
+// bring that about where a store only forgets: so it is asked for after so many.
+constexpr std::size_t erased_per_flush = 50'000;
+// A file in which so many of so many neighbouring keys are erasures is merged soon.
+constexpr std::size_t erased_window = 4'096;
+constexpr std::size_t erased_in_window = 1'024;
 
 constexpr std::array<const char*, 3> family_names{"default", "window", "meta"};
 
@@ -32,18 +41,23 @@ class rocksdb_batch final : public store_batch {
   explicit rocksdb_batch(const std::vector<rocksdb::ColumnFamilyHandle*>& families) : families_(families) {}
 
   void put(family f, std::string_view key, std::string_view value) override { batch_.Put(of(f), slice(key), slice(value)); }
-  void erase(family f, std::string_view key) override { batch_.Delete(of(f), slice(key)); }
+  void erase(family f, std::string_view key) override {
+    batch_.Delete(of(f), slice(key));
+    ++erased_;
+  }
   void erase_range(family f, std::string_view from, std::string_view to) override {
     batch_.DeleteRange(of(f), slice(from), slice(to));
   }
 
   rocksdb::WriteBatch& batch() { return batch_; }
+  std::size_t erased() const { return erased_; }
 
  private:
   rocksdb::ColumnFamilyHandle* of(family f) { return families_.at(static_cast<std::size_t>(f)); }
 
   const std::vector<rocksdb::ColumnFamilyHandle*>& families_;
   rocksdb::WriteBatch batch_;
+  std::size_t erased_ = 0;
 };
 
 class rocksdb_cursor final : public store_cursor {
@@ -84,9 +98,16 @@ class rocksdb_store final : public ordered_store {
     rocksdb::WriteOptions options;
     options.sync = s == sync::yes;
     options.disableWAL = settings_.kept == journal::none;
-    const auto status = db_->Write(options, &static_cast<rocksdb_batch&>(batch).batch());
-    if (status.ok()) return std::nullopt;
-    return error_of(status, settings_.path);
+    auto& changes = static_cast<rocksdb_batch&>(batch);
+    const auto status = db_->Write(options, &changes.batch());
+    if (!status.ok()) return error_of(status, settings_.path);
+    if (changes.erased() != 0 && (erased_ += changes.erased()) >= erased_per_flush) {
+      erased_ = 0;
+      rocksdb::FlushOptions later;
+      later.wait = false;
+      db_->Flush(later, families_).PermitUncheckedError();  // the next one will do as well
+    }
+    return std::nullopt;
   }
 
   result<std::optional<std::string>> get(family f, std::string_view key) const override {
@@ -113,6 +134,7 @@ class rocksdb_store final : public ordered_store {
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;
   rocksdb_settings settings_;
+  std::atomic<std::size_t> erased_{0};  // since a flush was asked for last
 };
 
 rocksdb::DBOptions database_options(const rocksdb_settings& settings) {
@@ -141,6 +163,8 @@ rocksdb::ColumnFamilyOptions family_options(const rocksdb_settings& settings) {
   rocksdb::ColumnFamilyOptions options;
   options.write_buffer_size = settings.write_buffer_bytes;
   options.max_write_buffer_number = 3;
+  options.table_properties_collector_factories.push_back(
+      rocksdb::NewCompactOnDeletionCollectorFactory(erased_window, erased_in_window));
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return options;
 }

@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 packages=(
   g++ cmake ninja-build ccache
   libcaf-dev librocksdb-dev libboost-serialization-dev libboost-program-options-dev libxxhash-dev
-  libcpp-httplib-dev nlohmann-json3-dev libspdlog-dev libreadline-dev
+  libcpp-httplib-dev nlohmann-json3-dev libspdlog-dev libreadline-dev prometheus-cpp-dev libjemalloc-dev
 )
 
 say() { printf '== %s\n' "$*" >&2; }

@@ -18,6 +18,10 @@ std::size_t payload_bytes(const operation& op) {
   return std::visit([](const auto& request) { return bytes_of(request); }, op);
 }
 
+durability space_of(const operation& op) {
+  return std::visit([](const auto& request) { return request.space; }, op);
+}
+
 bool is_write(const operation& op) {
   return std::holds_alternative<set_request>(op) || std::holds_alternative<delete_request>(op) ||
          std::holds_alternative<extend_request>(op);

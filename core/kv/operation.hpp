@@ -248,6 +248,8 @@ inline constexpr std::size_t page_bytes_max = 1 << 20;
 // Bytes of keys and values in it: what bounds on queues count.
 std::size_t payload_bytes(const operation& op);
 
+durability space_of(const operation& op);
+
 // Whether it can change a key.
 bool is_write(const operation& op);
 

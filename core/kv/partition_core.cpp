@@ -32,10 +32,6 @@ error leadership_lost(partition_id id) {
           "the leader of partition " + std::to_string(id.value) + " changed while the write was under way"};
 }
 
-durability space_of(const operation& op) {
-  return std::visit([](const auto& request) { return request.space; }, op);
-}
-
 }  // namespace
 
 partition_core::partition_core(partition_id id, partition_options options, partition_store& store, batch_decoder decode)

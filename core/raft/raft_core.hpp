@@ -78,6 +78,8 @@ class raft_core {
   log_index last_index() const { return log_.last_index(); }
   log_index commit_index() const { return commit_index_; }
   log_index applied_index() const { return applied_index_; }
+  // What each follower is known to hold; empty where this replica does not lead.
+  std::map<node_id, log_index> match_indexes() const;
 
  private:
   struct follower_state {

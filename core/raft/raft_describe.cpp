@@ -22,4 +22,11 @@ std::string raft_core::describe() const {
   return out.str();
 }
 
+std::map<node_id, log_index> raft_core::match_indexes() const {
+  std::map<node_id, log_index> known;
+  if (const auto* leading = std::get_if<leader_state>(&role_))
+    for (const auto& [node, follower] : leading->followers) known[node] = follower.match_index;
+  return known;
+}
+
 }  // namespace kahuna::raft

@@ -129,7 +129,7 @@ struct fixture : test_coordinator_fixture<> {
   }
 
   std::uint64_t wall_ms() {
-    return 1'700'000'000'000 + static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(sched.clock().now().time_since_epoch()).count());
+    return 1'700'000'000'000 - slow_by_ms + static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(sched.clock().now().time_since_epoch()).count());
   }
 
   void start(node_id id) {
@@ -142,7 +142,7 @@ struct fixture : test_coordinator_fixture<> {
     n.cluster = sys.spawn(cluster_actor, cluster_settings{id, map});
     n.gateway = sys.spawn(listening_gateway, n.heard);
     // In the product it is detached, on a thread of its own; here everything takes its turn.
-    n.log_writer = sys.spawn(log_writer_actor, n.device);
+    n.log_writer = sys.spawn(log_writer_actor, n.device, &silent_metrics());
     for (const auto& member : map.members)
       if (member.id != id) n.links[member.id] = sys.spawn(wire, id, member.id, net);
     auto peers = std::make_shared<std::vector<raft_peer_handle>>();
@@ -166,7 +166,7 @@ struct fixture : test_coordinator_fixture<> {
       run_jobs();
     }
     net->raft_peers[id] = *peers;
-    anon_send(n.cluster, cluster_wiring{n.gateway, n.links, *peers, n.hosted});
+    anon_send(n.cluster, cluster_wiring{n.gateway, n.links, *peers, n.hosted, n.log_writer});
     n.is_up = true;
     run_jobs();
   }
@@ -264,6 +264,7 @@ struct fixture : test_coordinator_fixture<> {
   std::shared_ptr<network> net = std::make_shared<network>();
   std::map<node_id, node> nodes;
   std::uint64_t origin = 0;
+  std::uint64_t slow_by_ms = 0;
 };
 
 kv::operation get_of(const std::string& key) {
@@ -326,6 +327,72 @@ CAF_TEST(after the leader died another serves and a repeated write is applied on
   start(old_leader);
   pass(std::chrono::milliseconds(1000));
   CAF_CHECK_EQUAL(+(*nodes[old_leader].stores[1]->latest("k"))->revision, 1);
+}
+
+CAF_TEST(ephemeral keys are with their leader alone and go with it) {
+  const auto old_leader = await_leader(1);
+  pass(std::chrono::milliseconds(100));
+  const auto ephemeral_set = [](const std::string& key, const std::string& value) {
+    kv::set_request request;
+    request.key = key;
+    request.value = value;
+    request.space = kv::durability::ephemeral;
+    return kv::operation(request);
+  };
+  kv::get_request get;
+  get.key = "k";
+  get.space = kv::durability::ephemeral;
+  const auto write = ask(old_leader, 1, ephemeral_set("k", "v"), 1);
+  run_jobs();
+  CAF_CHECK_EQUAL(answer(old_leader, write), "r0");
+  const auto persistent = ask(old_leader, 1, get_of("k"), 2);
+  run_jobs();
+  CAF_CHECK_EQUAL(answer(old_leader, persistent), "");
+
+  // Cut off, it answers from its copy as long as its lease runs and not a moment longer.
+  net->unreachable.insert(old_leader);
+  pass(std::chrono::milliseconds(400));
+  const auto stale = ask(old_leader, 1, get, 3);
+  const auto lost = ask(old_leader, 1, ephemeral_set("k", "w"), 4);
+  pass(std::chrono::milliseconds(1000));
+  CAF_CHECK_EQUAL(answer(old_leader, stale), "not_leader");
+  CAF_CHECK(answer(old_leader, lost) == "leadership_lost" || answer(old_leader, lost) == "not_leader");
+  const auto leader = await_leader(1);
+  CAF_REQUIRE(leader != old_leader);
+  const auto empty = ask(leader, 1, get, 5);
+  const auto first = ask(leader, 1, ephemeral_set("k", "new"), 6);
+  pass(std::chrono::milliseconds(100));
+  CAF_CHECK_EQUAL(answer(leader, empty), "");
+  CAF_CHECK_EQUAL(answer(leader, first), "r0");
+  net->unreachable.clear();
+  pass(std::chrono::milliseconds(500));
+  const auto late = ask(old_leader, 1, get, 7);
+  run_jobs();
+  CAF_CHECK_EQUAL(answer(old_leader, late), "not_leader");
+}
+
+CAF_TEST(what was seen expired stays so at a leader whose clock is slow) {
+  const auto old_leader = await_leader(1);
+  pass(std::chrono::milliseconds(100));
+  kv::set_request expiring;
+  expiring.key = "k";
+  expiring.value = "v";
+  expiring.expires_ms = 200;
+  const auto write = ask(old_leader, 1, expiring, 1);
+  run_jobs();
+  CAF_REQUIRE_EQUAL(answer(old_leader, write), "r0");
+  pass(std::chrono::milliseconds(200));
+  const auto seen = ask(old_leader, 1, get_of("k"), 2);
+  pass(std::chrono::milliseconds(10));
+  CAF_REQUIRE_EQUAL(answer(old_leader, seen), "");
+  kill(old_leader);
+  // From now on every wall clock shows a time before the expiry.
+  slow_by_ms = 100'000;
+  const auto leader = await_leader(1);
+  pass(std::chrono::milliseconds(100));
+  const auto again = ask(leader, 1, get_of("k"), 3);
+  pass(std::chrono::milliseconds(10));
+  CAF_CHECK_EQUAL(answer(leader, again), "");
 }
 
 CAF_TEST(a leader that is cut off answers nothing as done) {

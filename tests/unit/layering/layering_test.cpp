@@ -39,7 +39,7 @@ const std::map<std::string, layer>& layers() {
     l["persistence"] = {above(core, {"messages/codec"}), {"boost", "rocksdb"}};
     l["actors"] = {above(messages, {"messages/connection", "persistence"}), {"caf"}};
     l["config"] = {{"core/base", "core/routing"}, {"boost"}};
-    l["node"] = {above(messages, {"messages/connection", "persistence", "actors", "config"}), {"caf", "httplib.h", "nlohmann", "spdlog"}};
+    l["node"] = {above(messages, {"messages/connection", "persistence", "actors", "config"}), {"caf", "httplib.h", "nlohmann", "prometheus", "spdlog"}};
     l["client"] = {above(messages, {"messages/connection"}), {"caf"}};
     l["cli"] = {{"core/base", "core/kv", "client"}, {"boost", "nlohmann", "readline"}};
     l["bench"] = {{"core/base", "core/kv", "client"}, {"boost", "nlohmann"}};
@@ -48,7 +48,7 @@ const std::map<std::string, layer>& layers() {
   return all;
 }
 
-const std::set<std::string> libraries{"caf", "boost", "rocksdb", "httplib.h", "nlohmann", "spdlog", "xxhash.h", "readline"};
+const std::set<std::string> libraries{"caf", "boost", "rocksdb", "httplib.h", "nlohmann", "prometheus", "readline", "spdlog", "xxhash.h"};
 
 // Headers of the standard library that bring in what a core may not touch.
 const std::set<std::string> impure{"<thread>", "<mutex>", "<atomic>", "<condition_variable>", "<future>", "<random>",
