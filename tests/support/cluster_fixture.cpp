@@ -158,23 +158,28 @@ std::optional<cluster_view> cluster::view(int node) const {
   return view;
 }
 
-int cluster::busiest_leader() {
-  int busiest = 0;
-  int most = -1;
+std::map<int, int> cluster::led_by_node() {
+  std::map<int, int> counts;
   for (int node = 1; node <= size(); ++node) {
     // A node knows best what it leads itself.
     const auto seen = is_running(node) ? view(node) : std::nullopt;
     if (!seen) continue;
     const auto led = seen->led();
     const auto own = led.find(node_name(node));
-    const int count = own == led.end() ? 0 : own->second;
-    if (count > most) {
-      most = count;
-      busiest = node;
-    }
+    counts[node] = own == led.end() ? 0 : own->second;
   }
-  KAHUNA_CHECK(busiest > 0, "no node answers");
-  return busiest;
+  KAHUNA_CHECK(!counts.empty(), "no node answers");
+  return counts;
+}
+
+int cluster::busiest_leader() {
+  const auto counts = led_by_node();
+  return std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first;
+}
+
+int cluster::least_leader() {
+  const auto counts = led_by_node();
+  return std::min_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first;
 }
 
 bool cluster::is_caught_up(int node) {

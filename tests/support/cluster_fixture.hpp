@@ -86,6 +86,8 @@ class cluster {
   std::optional<cluster_view> view(int node) const;
   // The running node that leads most partitions, by the views of those that answer.
   int busiest_leader();
+  // The running node that leads fewest partitions: what it is asked it mostly passes on.
+  int least_leader();
 
   // Whether a node has applied all that the others had committed when they were asked.
   bool is_caught_up(int node);
@@ -102,6 +104,8 @@ class cluster {
 
   const member& at(int node) const;
   member& at(int node);
+  // How many partitions each running node that answers leads, as it sees itself.
+  std::map<int, int> led_by_node();
 
   cluster_options options_;
   temporary_directory directory_;

@@ -238,17 +238,6 @@ void check_json(cluster& nodes, int through, bool is_ephemeral, const std::strin
   }
 }
 
-int leads_least(const cluster& nodes) {
-  const auto view = nodes.view(1);
-  CAF_REQUIRE(view.has_value());
-  const auto led = view->led();
-  int least = 1;
-  const auto of = [&](int node) { const auto found = led.find(nodes.node_name(node)); return found == led.end() ? 0 : found->second; };
-  for (int node = 2; node <= nodes.size(); ++node)
-    if (of(node) < of(least)) least = node;
-  return least;
-}
-
 }  // namespace
 
 CAF_TEST(every cell of the table on one node) {
@@ -263,7 +252,7 @@ CAF_TEST(every cell of the table on one node) {
 CAF_TEST(every cell of the table through a follower of three) {
   cluster nodes;
   nodes.start_all_and_wait();
-  const auto through = leads_least(nodes);
+  const auto through = nodes.least_leader();
   for (const bool is_ephemeral : {false, true}) {
     check_table(nodes, through, is_ephemeral, "three/");
     check_json(nodes, through, is_ephemeral, "three/");

@@ -136,15 +136,19 @@ class comparison {
     const bool is_bucket = dice_.chance(1, 2);
     client::list_options options;
     options.space = space;
+    // Half of the lists are pages: cut, or gone on with behind some key, which may be there or not.
+    if (dice_.chance(1, 2)) options.limit = static_cast<std::uint32_t>(dice_.between(1, 40));
+    if (dice_.chance(1, 2)) options.after = random_key(space);
     const auto found = is_bucket ? client_.get_by_bucket(prefix, options) : client_.scan_by_prefix(prefix, options);
     CAF_REQUIRE(found.has_value());
     kv::list_response page;
     page.items = found->items;
+    page.has_more = found->has_more;
     kv::operation op;
     if (is_bucket)
-      op = kv::get_by_bucket_request{prefix, space, {}, 0, {}};
+      op = kv::get_by_bucket_request{prefix, space, options.after, options.limit, {}};
     else
-      op = kv::scan_by_prefix_request{prefix, space, {}, {}, 0, {}};
+      op = kv::scan_by_prefix_request{prefix, space, {}, options.after, options.limit, {}};
     std::lock_guard lock(mutex_);
     compare(op, in_words(page));
   }
