@@ -132,6 +132,50 @@ result<kv::extend_response> client::extend(kv::extend_request request) {
   return implementation_->call<kv::extend_response>(std::move(request));
 }
 
+namespace {
+
+// All under way at once; the answers in the order of the requests.
+template <class Response, class Request, class Submit>
+std::vector<result<Response>> call_many(std::vector<Request> requests, Submit submit) {
+  std::vector<std::future<kv::operation_response>> answers;
+  answers.reserve(requests.size());
+  for (auto& request : requests) {
+    auto answered = std::make_shared<std::promise<kv::operation_response>>();
+    answers.push_back(answered->get_future());
+    submit(std::move(request), [answered](kv::operation_response response) { answered->set_value(std::move(response)); });
+  }
+  std::vector<result<Response>> results;
+  results.reserve(answers.size());
+  for (auto& answer : answers) results.push_back(unwrap<Response>(answer.get()));
+  return results;
+}
+
+}  // namespace
+
+std::vector<result<kv::set_response>> client::set_many(std::vector<kv::set_request> requests) {
+  return call_many<kv::set_response>(std::move(requests), [this](auto request, auto done) { submit(std::move(request), std::move(done)); });
+}
+
+std::vector<result<kv::get_response>> client::get_many(std::vector<kv::get_request> requests) {
+  return call_many<kv::get_response>(std::move(requests), [this](auto request, auto done) { submit(std::move(request), std::move(done)); });
+}
+
+std::optional<error> client::visit_bucket(const std::string& bucket, const std::function<bool(const kv::listed_key&)>& visit,
+                                          kv::durability space) {
+  kv::get_by_bucket_request request;
+  request.bucket = bucket.ends_with('/') ? bucket.substr(0, bucket.size() - 1) : bucket;
+  request.space = space;
+  do {
+    const auto page = implementation_->call<kv::list_response>(request);
+    if (!page) return page.error();
+    for (const auto& item : page->items)
+      if (!visit(item)) return std::nullopt;
+    request.after = page->continue_after;
+    request.view = page->view;
+  } while (!request.after.empty());
+  return std::nullopt;
+}
+
 result<key_list> client::get_by_bucket(const std::string& bucket, list_options options) {
   return implementation_->list({list_kind::bucket, bucket, std::move(options)});
 }

@@ -53,6 +53,18 @@ class client {
   result<kv::delete_response> erase(kv::delete_request request);
   result<kv::extend_response> extend(kv::extend_request request);
 
+  // Many at once, under way at the same time: an answer for each, in the order of the requests. Not a transaction: each
+  // stands for itself, and two on one key may be done in either order.
+  std::vector<result<kv::set_response>> set_many(std::vector<kv::set_request> requests);
+  std::vector<result<kv::get_response>> get_many(std::vector<kv::get_request> requests);
+
+  // Calls `visit` for every live key of the bucket in key order, a page at a time, so that memory holds one page whatever
+  // the bucket's size; until it returns false. One consistent read, as get_by_bucket is. Errors, besides the others':
+  // unavailable where the moment that is read can't be read any more (its versions were collected, or an ephemeral
+  // bucket's leader is gone): what was visited is valid, begin again for the rest.
+  std::optional<error> visit_bucket(const std::string& bucket, const std::function<bool(const kv::listed_key&)>& visit,
+                                    kv::durability space = kv::durability::persistent);
+
   // Every live key of the bucket in key order, as one consistent read. One trailing '/' of `bucket` is dropped.
   result<key_list> get_by_bucket(const std::string& bucket, list_options options = {});
 

@@ -332,6 +332,7 @@ void client_core::answer(std::uint64_t sequence, kv::operation_response response
   waiting_.erase(sequence);
   if (request.partition && kv::is_write(request.op)) open_writes_[request.partition->value].erase(sequence);
   if (request.is_of_list) return take_page(request, std::move(response), now);
+  if (auto* failure = std::get_if<error>(&response); failure != nullptr && failure->code == errc::view_lost) failure->code = errc::unavailable;
   ready_.answers.emplace_back(request.token, std::move(response));
 }
 

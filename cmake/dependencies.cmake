@@ -1,35 +1,8 @@
 # Everything that comes from Debian's packages, as imported targets. Their headers are SYSTEM: our warnings are for our code.
-find_package(Threads REQUIRED)
+include(${CMAKE_CURRENT_LIST_DIR}/client_dependencies.cmake)
 find_package(Boost 1.74 REQUIRED COMPONENTS program_options serialization)
 
-# Debian's libcaf-dev has neither a CMake package nor a pkg-config file.
-find_path(CAF_INCLUDE_DIR caf/all.hpp REQUIRED)
-file(STRINGS "${CAF_INCLUDE_DIR}/caf/config.hpp" caf_version_line REGEX "#define CAF_VERSION [0-9]+")
-if(NOT caf_version_line MATCHES "CAF_VERSION 1706")
-  message(FATAL_ERROR "CAF 0.17.6 is needed (Debian 12: apt install libcaf-dev), found: ${caf_version_line}")
-endif()
-foreach(component core io)
-  find_library(CAF_LIBRARY_${component} caf_${component} REQUIRED)
-  add_library(CAF::${component} UNKNOWN IMPORTED)
-  set_target_properties(CAF::${component} PROPERTIES
-    IMPORTED_LOCATION "${CAF_LIBRARY_${component}}"
-    INTERFACE_INCLUDE_DIRECTORIES "${CAF_INCLUDE_DIR}")
-endforeach()
-set_property(TARGET CAF::core PROPERTY INTERFACE_LINK_LIBRARIES Threads::Threads)
-set_property(TARGET CAF::io PROPERTY INTERFACE_LINK_LIBRARIES CAF::core)
-
-# A library without a CMake package of its own: its header must be there, and it is linked by name.
-function(kahuna_import name header)
-  cmake_parse_arguments(arg "" "" "LIBRARIES;DEFINITIONS" ${ARGN})
-  find_path(${name}_INCLUDE_DIR ${header} REQUIRED)
-  add_library(${name} INTERFACE IMPORTED)
-  target_include_directories(${name} SYSTEM INTERFACE ${${name}_INCLUDE_DIR})
-  target_link_libraries(${name} INTERFACE ${arg_LIBRARIES})
-  target_compile_definitions(${name} INTERFACE ${arg_DEFINITIONS})
-endfunction()
-
 kahuna_import(rocksdb rocksdb/db.h LIBRARIES -lrocksdb)
-kahuna_import(xxhash xxhash.h)
 kahuna_import(httplib httplib.h LIBRARIES -lcpp-httplib Threads::Threads)
 kahuna_import(nlohmann_json nlohmann/json.hpp)
 kahuna_import(spdlog spdlog/spdlog.h LIBRARIES -lspdlog -lfmt DEFINITIONS SPDLOG_COMPILED_LIB SPDLOG_FMT_EXTERNAL)
@@ -39,4 +12,3 @@ if(NOT KAHUNA_SANITIZE)
 endif()
 kahuna_import(prometheus prometheus/registry.h LIBRARIES -lprometheus-cpp-core)
 kahuna_import(readline readline/readline.h LIBRARIES -lreadline)
-kahuna_import(boost_serialization boost/serialization/version.hpp)

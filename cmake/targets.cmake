@@ -8,13 +8,15 @@ if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 add_library(kahuna_options INTERFACE)
-target_include_directories(kahuna_options INTERFACE ${CMAKE_SOURCE_DIR})
-target_compile_options(kahuna_options INTERFACE -Wall -Wextra -Wconversion -Wno-sign-conversion -Werror)
+target_include_directories(kahuna_options INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}> $<INSTALL_INTERFACE:include/kahuna>)
+# How we compile is nobody else's business: none of it is exported.
+target_compile_options(kahuna_options INTERFACE $<BUILD_INTERFACE:-Wall;-Wextra;-Wconversion;-Wno-sign-conversion;-Werror>)
+target_compile_features(kahuna_options INTERFACE cxx_std_20)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # clang checks when it writes the precompiled header whether its inputs changed meanwhile; ccache needs it told not to.
-  target_compile_options(kahuna_options INTERFACE -Xclang -fno-pch-timestamp)
+  target_compile_options(kahuna_options INTERFACE $<BUILD_INTERFACE:-Xclang;-fno-pch-timestamp>)
 else()
-  target_compile_options(kahuna_options INTERFACE -fpch-preprocess)
+  target_compile_options(kahuna_options INTERFACE $<BUILD_INTERFACE:-fpch-preprocess>)
 endif()
 if(KAHUNA_SANITIZE)
   # CAF's init_fun_factory.hpp binds null references on purpose: that one check of UBSan is off.

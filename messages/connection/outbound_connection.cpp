@@ -55,7 +55,7 @@ result<endpoint> parse_endpoint(const std::string& text) {
 outbound_connection::outbound_connection(caf::io::broker* owner, std::uint64_t number, outbound_settings settings,
                                          outbound_events events)
     : owner_(owner), number_(number), settings_(std::move(settings)), events_(std::move(events)), dice_(settings_.seed + number),
-      pause_(settings_.retry_pause_min), reader_(handshake_frame_bytes_max) {}
+      pauses_(settings_.retry_pause_min, settings_.retry_pause_max), reader_(handshake_frame_bytes_max) {}
 
 outbound_connection::~outbound_connection() { drop_socket(); }
 
@@ -196,7 +196,7 @@ std::optional<std::string> outbound_connection::take_frame(const frame& received
     const auto said = decode<welcome>(received.body);
     if (!said) return said.error().message;
     phase_ = phase::open;
-    pause_ = settings_.retry_pause_min;
+    pauses_.reset();
     pinged_at_ = now();
     events_.opened(*said);
     return std::nullopt;
@@ -246,10 +246,7 @@ void outbound_connection::lose(error reason, bool is_final) {
   if (phase_ == phase::greeting || phase_ == phase::open) owner_->close(handle_);
   drop_socket();
   addresses_.clear();
-  // Not all at once when a node comes back: each pause is drawn anew.
-  const auto length = static_cast<std::uint64_t>(pause_.count());
-  deadline_ = now() + duration(dice_.between(length / 2, length));
-  pause_ = std::min(2 * pause_, settings_.retry_pause_max);
+  deadline_ = now() + pauses_.next(dice_);
   ++attempt_;
   phase_ = is_final ? phase::stopped : phase::pausing;
   events_.lost({std::move(reason), is_final});

@@ -16,6 +16,7 @@
 #include <caf/io/all.hpp>
 
 #include "core/base/errc.hpp"
+#include "core/base/backoff.hpp"
 #include "core/base/prng.hpp"
 #include "core/base/time.hpp"
 #include "messages/connection/frame.hpp"
@@ -128,7 +129,7 @@ class outbound_connection {
   phase phase_ = phase::idle;
   std::uint64_t attempt_ = 0;
   instant deadline_{};     // of connecting and greeting; the end of a pause
-  duration pause_;
+  backoff pauses_;  // between two dials
   int socket_ = -1;        // while connecting
   std::vector<std::string> addresses_;  // still to be tried
   std::string last_failure_;

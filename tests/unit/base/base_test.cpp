@@ -5,6 +5,7 @@
 
 #include "core/base/check.hpp"
 #include "core/base/deadline_wheel.hpp"
+#include "core/base/backoff.hpp"
 #include "core/base/errc.hpp"
 #include "core/base/hlc.hpp"
 #include "core/base/prng.hpp"
@@ -99,6 +100,30 @@ CAF_TEST(codes have the names that users see and say whether the outcome is know
   CAF_CHECK(!is_errc(0));
   CAF_CHECK(is_errc(12));
   CAF_CHECK(!is_errc(13));
+}
+
+CAF_TEST(pauses grow to their bound and two who failed together part) {
+  const auto ms = [](int n) { return std::chrono::milliseconds(n); };
+  prng dice(1);
+  std::vector<duration> first(12, duration::max()), last(12, duration::zero());
+  for (int run = 0; run < 2000; ++run) {
+    backoff pauses(ms(20), ms(1000));
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      const auto pause = pauses.next(dice);
+      first[i] = std::min(first[i], pause);
+      last[i] = std::max(last[i], pause);
+    }
+    pauses.reset();
+    CAF_CHECK(pauses.next(dice) <= ms(40));
+  }
+  const int bounds[] = {40, 80, 160, 320, 640, 1000, 1000};
+  for (std::size_t i = 0; i < std::size(bounds); ++i) {
+    CAF_CHECK(first[i] >= ms(20));
+    CAF_CHECK(last[i] <= ms(bounds[i]));
+    // Drawn over the whole of it.
+    CAF_CHECK(first[i] < ms(20) + ms(bounds[i]) / 20);
+    CAF_CHECK(last[i] > ms(bounds[i]) * 19 / 20);
+  }
 }
 
 CAF_TEST(a failed check says what and where) {
