@@ -121,6 +121,8 @@ void open_connection(self_pointer self, node_slot slot, const std::string& addre
   settings.address = address;
   settings.hello = state.hello;
   settings.seed = state.seed;
+  // A node's peers dial it within half a second; its clients, who may be thousands, spread over a longer time.
+  settings.retry_pause_max = std::chrono::seconds(1);
   messages::outbound_events events;
   events.opened = [=](const messages::welcome& said) {
     self->state.core->node_opened(slot, said, now_of(self));

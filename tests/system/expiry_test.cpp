@@ -11,7 +11,7 @@
 
 #include "client/client.hpp"
 #include "tests/support/cluster_fixture.hpp"
-#include "tests/support/socket.hpp"
+#include "tests/support/metrics_page.hpp"
 
 using namespace kahuna;
 using namespace kahuna::testing;
@@ -66,15 +66,8 @@ void fill(client::client& connection, int keys, std::int64_t expires_ms) {
   CAF_REQUIRE_EQUAL(failed, 0);
 }
 
-// The sum of a metric's series of a node.
-double metric(const cluster& nodes, int node, const std::string& name) {
-  const auto page = http_get(nodes.http_port(node), "/metrics");
-  CAF_REQUIRE(page.has_value());
-  double sum = 0;
-  std::istringstream lines(page->body);
-  for (std::string line; std::getline(lines, line);)
-    if (line.starts_with(name + "{") || line.starts_with(name + " ") || (name.ends_with("}") && line.starts_with(name))) sum += std::stod(line.substr(line.rfind(' ')));
-  return sum;
+double metric(const cluster& nodes, int node, const std::string& name, const std::vector<std::string>& labels = {}) {
+  return read_metrics(nodes.http_port(node)).sum(name, labels);
 }
 
 }  // namespace
@@ -177,22 +170,29 @@ CAF_TEST(expired keys give back memory and disk where history has an age) {
   const int keys = is_full ? 1'000'000 : 50'000;
   cluster nodes({.nodes = 1, .node_arguments = {"--history-max-age", "1000"}});
   nodes.start_all_and_wait();
-  const auto memory_before = metric(nodes, 1, "process_resident_memory_bytes");
   auto connection = connect_to(nodes.endpoints());
   CAF_REQUIRE(connection.set(expiring("m/7/stays", 0)).has_value());
-  fill(connection, keys, 1000);
-  const auto memory_filled = metric(nodes, 1, "process_resident_memory_bytes");
-  CAF_CHECK(eventually(milliseconds(60'000), [&] { return metric(nodes, 1, "kahuna_versions_collected_total") >= keys; }, milliseconds(250)));
+  const auto memory = [&] { return metric(nodes, 1, "process_resident_memory_bytes") / 1048576; };
+  const auto before = memory();
+  std::vector<double> collected;
+  // What stays after the first round are caches and buffers of bounded size: the second round must find room in them.
+  const int rounds = is_full ? 2 : 1;
+  for (int round = 1; round <= rounds; ++round) {
+    fill(connection, keys, 1000);
+    const auto filled = memory();
+    CAF_CHECK(eventually(milliseconds(60'000), [&] { return metric(nodes, 1, "kahuna_versions_collected_total") >= round * keys; }, milliseconds(250)));
+    CAF_CHECK(eventually(milliseconds(30'000), [&] { return memory() < filled || !is_full; }, milliseconds(500)));
+    collected.push_back(memory());
+    CAF_MESSAGE("MiB resident: " << before << " before, " << filled << " filled, " << collected.back() << " collected; on disk "
+                                 << metric(nodes, 1, "kahuna_disk_bytes", {"store=\"data\""}) / 1048576);
+  }
   CAF_CHECK(!must(connection.get({"m/7/7", kv::durability::persistent, 0})).is_found);
   CAF_CHECK_EQUAL(+must(connection.set(expiring("m/7/7", 0))).revision, 0);
   CAF_CHECK(must(connection.get({"m/7/stays", kv::durability::persistent, std::nullopt})).is_found);
   CAF_CHECK_EQUAL(+must(connection.get_by_bucket("m/7")).items.size(), 2u);
-  CAF_MESSAGE("MiB resident: " << memory_before / 1048576 << " before, " << memory_filled / 1048576 << " filled, "
-                               << metric(nodes, 1, "process_resident_memory_bytes") / 1048576 << " collected; on disk "
-                               << metric(nodes, 1, "kahuna_disk_bytes{store=\"data\"}") / 1048576);
   if (is_full) {
-    CAF_CHECK(eventually(milliseconds(30'000), [&] { return metric(nodes, 1, "process_resident_memory_bytes") < memory_before + 200e6; }, milliseconds(500)));
-    CAF_CHECK_LESS(metric(nodes, 1, "kahuna_disk_bytes"), 200e6);
+    CAF_CHECK_LESS(collected.back(), collected.front() + 30);
+    CAF_CHECK_LESS(metric(nodes, 1, "kahuna_disk_bytes", {"store=\"data\""}), 20e6);
   }
 }
 
