@@ -489,7 +489,7 @@ void partition_core::fail(error damage) {
 void partition_core::check_invariants() const {
   KAHUNA_CHECK(fault_ || applied_index_ == store_.applied_index(), describe());
   ephemeral_.check_invariants();
-  KAHUNA_CHECK(is_leader() || ephemeral_.keys() == 0, describe());
+  KAHUNA_CHECK(is_leader() || (ephemeral_.keys() == 0 && ephemeral_window_.clients() == 0), describe());
   KAHUNA_CHECK(is_leader() || (overlay_.empty() && proposals_.empty() && window_overlay_.empty()), describe());
   for (const auto& [key, under_way] : overlay_)
     KAHUNA_CHECK(under_way.proposal > applied_proposals_ && under_way.proposal <= applied_proposals_ + proposals_.size(), key,

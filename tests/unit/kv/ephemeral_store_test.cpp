@@ -159,6 +159,11 @@ CAF_TEST(a registered view is read unchanged whatever is written) {
   CAF_CHECK_EQUAL(walk("a/", visible), "a/1=old a/2=old a/3=old ");
   CAF_CHECK(store->is_view_intact("a/", visible));
   CAF_CHECK_EQUAL(at_revision("a/2", 0), "none");
+  // What only the view keeps is not to be seen otherwise, even where it is the next older one.
+  put("a/1", 1, "new");
+  for (int r = 2; r <= 16; ++r) put("a/1", r, "newer");
+  CAF_CHECK_EQUAL(at_revision("a/1", 0), "none");
+  CAF_CHECK_EQUAL(at_revision("a/1", 1), "new");
 }
 
 CAF_TEST(a view whose keys are gone is known to be broken) {

@@ -525,6 +525,46 @@ CAF_TEST(that a key has expired is in the log before anybody hears of it) {
   CAF_CHECK(uncommitted.empty());
 }
 
+CAF_TEST(an entry that left before the expiry does not make it known) {
+  lead(1);
+  commit();
+  ask(expiring("k", "v", 100));
+  commit();
+  wall += 90;
+  const auto write = ask(set("other", "x"));
+  CAF_CHECK_EQUAL(uncommitted.size(), 1u);
+  wall += 10;
+  const auto read = ask(get("k"));
+  CAF_CHECK_EQUAL(uncommitted.size(), 2u);
+  const auto second = ask(get("k"));
+  CAF_CHECK_EQUAL(uncommitted.size(), 2u);  // that one is on its way, and does
+  commit(1);
+  CAF_CHECK_EQUAL(answer(write), "set r0");
+  CAF_CHECK_EQUAL(answer(read), "none");
+  commit();
+  CAF_CHECK_EQUAL(answer(read), "not found");
+  CAF_CHECK_EQUAL(answer(second), "not found");
+}
+
+CAF_TEST(all pages of a list judge expiry at the moment of the first) {
+  lead(1);
+  commit();
+  for (const std::string key : {"b/1", "b/2", "b/3"}) ask(expiring(key, "v", 100));
+  commit();
+  get_by_bucket_request request;
+  request.bucket = "b";
+  request.limit = 1;
+  const auto first = ask(request);
+  CAF_REQUIRE(is_answered(first));
+  request.view = std::get<list_response>(replies.at(first)).view;
+  request.after = "b/1";
+  request.limit = 0;
+  wall += 200;
+  const auto second = ask(request);
+  CAF_REQUIRE(is_answered(second));
+  CAF_CHECK_EQUAL(std::get<list_response>(replies.at(second)).items.size(), 2u);
+}
+
 CAF_TEST(a key that was seen expired stays so under a leader whose clock is behind) {
   lead(1);
   commit();
@@ -612,8 +652,6 @@ CAF_TEST(old versions are collected by the log and a list that needed them says 
   wall += history_sweep::grace_ms + 1;
   step(kv::sweep{timestamp_at(wall)});
   CAF_CHECK_EQUAL(uncommitted.size(), 1u);
-  step(kv::sweep{timestamp_at(wall)});
-  CAF_CHECK_EQUAL(uncommitted.size(), 1u);  // one piece at a time
   commit();
   get_request old;
   old.key = "b/k";
@@ -626,6 +664,25 @@ CAF_TEST(old versions are collected by the log and a list that needed them says 
   const auto next = ask(set("b/k", "3"));
   commit();
   CAF_CHECK_EQUAL(answer(next), "set r3");
+}
+
+CAF_TEST(what is on its way out is not found again) {
+  partition_options keeps_one;
+  keeps_one.history.revisions_max = 1;
+  open(keeps_one);
+  lead(1);
+  commit();
+  for (int i = 0; i < 3; ++i) ask(set("k", std::to_string(i)));
+  commit();
+  wall += history_sweep::grace_ms + 1;
+  ask(set("other", "x"));
+  step(kv::sweep{timestamp_at(wall)});
+  CAF_CHECK_EQUAL(uncommitted.size(), 2u);
+  commit(1);
+  // Something was written, so the next round begins.
+  wall += 10'000;
+  step(kv::sweep{timestamp_at(wall)});
+  CAF_CHECK_EQUAL(uncommitted.size(), 1u);
 }
 
 CAF_TEST(a key that is set while it is forgotten goes on counting) {
