@@ -36,7 +36,7 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
   const auto text = [] { return po::value<std::string>(); };
   described.add_options()
       ("connect,c", text(), "HOST:PORT[,HOST:PORT...] (127.0.0.1:4870)")
-      ("workload", text(), "set, get, mixed or bucket (mixed)")
+      ("workload", text(), "set, get, mixed, bucket, cas, eset or eget (mixed)")
       ("concurrency", text(), "workers, each with one operation outstanding (16)")
       ("duration", text(), "seconds that are measured (10)")
       ("warmup", text(), "seconds before that (1)")
@@ -44,6 +44,7 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
       ("value-size", text(), "bytes of a value (100)")
       ("read-pct", text(), "reads in a hundred operations of the mixed workload (50)")
       ("durability", text(), "persistent or ephemeral (persistent)")
+      ("expires", text(), "milliseconds after which what is set expires; 0: never (0)")
       ("rate", text(), "operations a second at fixed times, latency from when each was due; 0: as fast as answers come (0)")
       ("connections", text(), "to each node (1)")
       ("format", text(), "console or json (console)")
@@ -91,11 +92,17 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
   };
   using namespace std::string_literals;
   if (given.contains("connect")) options.endpoints = split(given["connect"].as<std::string>());
-  choice("workload", options.workload,
-         std::vector{std::pair{"set"s, workload::set}, {"get"s, workload::get}, {"mixed"s, workload::mixed}, {"bucket"s, workload::bucket}});
+  using both = std::pair<workload, std::optional<kv::durability>>;
+  both chosen{options.workload, std::nullopt};
+  choice("workload", chosen,
+         std::vector{std::pair{"set"s, both{workload::set, {}}}, {"get"s, {workload::get, {}}}, {"mixed"s, {workload::mixed, {}}},
+                     {"bucket"s, {workload::bucket, {}}}, {"cas"s, {workload::cas, {}}},
+                     {"eset"s, {workload::set, kv::durability::ephemeral}}, {"eget"s, {workload::get, kv::durability::ephemeral}}});
+  options.workload = chosen.first;
   choice("format", options.format, std::vector{std::pair{"console"s, output_format::console}, {"json"s, output_format::json}});
   choice("durability", options.durability,
          std::vector{std::pair{"persistent"s, kv::durability::persistent}, {"ephemeral"s, kv::durability::ephemeral}});
+  if (chosen.second) options.durability = *chosen.second;
   std::uint64_t seconds = 10, warmup = 1;
   number("concurrency", options.concurrency, 1, 100'000);
   number("duration", seconds, 1, 86'400);
@@ -103,6 +110,7 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
   number("key-space", options.key_space, 1, 100'000'000);
   number("value-size", options.value_bytes, 0, 16u << 20);
   number("read-pct", options.read_percent, 0, 100);
+  number("expires", options.expires_ms, 0, 3'155'760'000'000);
   number("rate", options.rate, 0, 10'000'000);
   number("connections", options.connections, 1, 1000);
   number("seed", options.seed, 0, ~std::uint64_t{0});

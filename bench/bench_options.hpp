@@ -12,7 +12,8 @@
 
 namespace kahuna::bench {
 
-enum class workload : unsigned char { set, get, mixed, bucket };
+// cas: compare-revision-and-swap of keys that each worker has for itself. eset and eget are set and get of ephemeral keys.
+enum class workload : unsigned char { set, get, mixed, bucket, cas };
 enum class output_format : unsigned char { console, json };
 
 struct bench_options {
@@ -25,6 +26,7 @@ struct bench_options {
   std::uint32_t value_bytes = 100;
   std::uint32_t read_percent = 50;      // of the mixed workload
   kv::durability durability = kv::durability::persistent;
+  std::int64_t expires_ms = 0;          // of what is set; 0: never
   std::uint32_t rate = 0;               // operations a second, at fixed times (open loop); 0: closed loop
   std::uint32_t connections = 1;        // to each node
   output_format format = output_format::console;

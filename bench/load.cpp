@@ -1,5 +1,8 @@
 #include "bench/load.hpp"
 
+#include <sys/resource.h>
+
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
@@ -35,24 +38,43 @@ std::string random_value(prng& dice, std::size_t bytes) {
   return value;
 }
 
-kv::operation set_of(const bench_options& options, std::uint64_t number, prng& dice) {
+kv::set_request set_of(const bench_options& options, std::uint64_t number, prng& dice) {
   kv::set_request set;
   set.key = key_of(options, number);
   set.value = random_value(dice, options.value_bytes);
   set.space = options.durability;
+  set.expires_ms = options.expires_ms;
   return set;
 }
+
+double process_cpu_seconds() {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  return seconds(used.ru_utime) + seconds(used.ru_stime);
+}
+
+struct worker {
+  worker(std::uint64_t seed, std::uint64_t n) : dice(seed), number(n) { revisions.fill(kv::no_revision); }
+
+  prng dice;
+  std::uint64_t number;
+  clock::time_point due{};  // of its next operation, in the open loop
+  // The keys of its own that it swaps, and the revision that each was last seen at.
+  std::array<std::int64_t, 8> revisions;
+  std::size_t swapped = 0;  // which of them is under way
+  std::map<std::string, operation_report> operations;
+};
 
 struct planned_operation {
   const char* name;
   kv::operation op;
 };
 
-planned_operation plan(const bench_options& options, prng& dice) {
+planned_operation plan(const bench_options& options, worker& w) {
+  auto& dice = w.dice;
   const auto number = dice.below(options.key_space);
   const bool is_ephemeral = options.durability == kv::durability::ephemeral;
-  bool is_read = options.workload == workload::get;
-  if (options.workload == workload::mixed) is_read = dice.chance(options.read_percent, 100);
   if (options.workload == workload::bucket) {
     char text[32];
     std::snprintf(text, sizeof text, "b%06llu", static_cast<unsigned long long>(number / keys_of_a_bucket));
@@ -61,6 +83,13 @@ planned_operation plan(const bench_options& options, prng& dice) {
     get.space = options.durability;
     return {is_ephemeral ? "eget by bucket" : "get by bucket", std::move(get)};
   }
+  if (options.workload == workload::cas) {
+    w.swapped = dice.below(w.revisions.size());
+    auto set = set_of(options, w.number * w.revisions.size() + w.swapped, dice);
+    set.if_revision = w.revisions[w.swapped];
+    return {is_ephemeral ? "ecas" : "cas", std::move(set)};
+  }
+  const bool is_read = options.workload == workload::get || (options.workload == workload::mixed && dice.chance(options.read_percent, 100));
   if (!is_read) return {is_ephemeral ? "eset" : "set", set_of(options, number, dice)};
   kv::get_request get;
   get.key = key_of(options, number);
@@ -76,9 +105,10 @@ class load {
         ends_at_(measures_from_ + options.duration) {}
 
   load_report run(const std::function<void(std::chrono::seconds, std::uint64_t)>& progress) {
+    const auto cpu_before = process_cpu_seconds();
     prng root(options_.seed);
     workers_.reserve(options_.concurrency);
-    for (std::uint32_t i = 0; i < options_.concurrency; ++i) workers_.push_back(std::make_unique<worker>(root.next()));
+    for (std::uint32_t i = 0; i < options_.concurrency; ++i) workers_.push_back(std::make_unique<worker>(root.next(), i));
     under_way_ = options_.concurrency;
     for (std::uint32_t i = 0; i < options_.concurrency; ++i) {
       if (options_.rate != 0) workers_[i]->due = starts_at_ + interval() * i / options_.concurrency;
@@ -92,6 +122,7 @@ class load {
     }
     load_report report;
     report.measured = std::chrono::duration_cast<microseconds>(options_.duration);
+    report.cpu_cores = (process_cpu_seconds() - cpu_before) / std::chrono::duration<double>(clock::now() - starts_at_).count();
     for (auto& worker : workers_)
       for (auto& [name, part] : worker->operations) {
         auto& whole = report.operations[name];
@@ -102,13 +133,6 @@ class load {
   }
 
  private:
-  struct worker {
-    explicit worker(std::uint64_t seed) : dice(seed) {}
-    prng dice;
-    clock::time_point due{};  // of its next operation, in the open loop
-    std::map<std::string, operation_report> operations;
-  };
-
   // Of one worker's operations.
   clock::duration interval() const {
     return std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>(static_cast<double>(options_.concurrency) / options_.rate));
@@ -144,7 +168,7 @@ class load {
   }
 
   void submit(worker& w, clock::time_point started) {
-    auto planned = plan(options_, w.dice);
+    auto planned = plan(options_, w);
     client_.submit(std::move(planned.op), [this, &w, started, name = planned.name](const kv::operation_response& response) {
       const auto now = clock::now();
       answered_.fetch_add(1, std::memory_order_relaxed);
@@ -155,6 +179,8 @@ class load {
         else
           part.latency.record(std::chrono::duration_cast<microseconds>(now - started));
       }
+      // A swap that was not done tells the revision, too: the next one of that key is.
+      if (const auto* set = std::get_if<kv::set_response>(&response)) w.revisions[w.swapped] = set->revision;
       next(w);
     });
   }

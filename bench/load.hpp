@@ -19,8 +19,9 @@ struct operation_report {
 };
 
 struct load_report {
-  std::map<std::string, operation_report> operations;  // by name: "set", "get", "get by bucket"
+  std::map<std::string, operation_report> operations;  // by name: "set", "get", "get by bucket", "cas"
   std::chrono::microseconds measured{0};
+  double cpu_cores = 0;  // what this process itself used of the machine, in cores, from the first operation to the last
 };
 
 // Writes every key of the key space once, so that reads find something.

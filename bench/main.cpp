@@ -34,11 +34,13 @@ void print_console(const load_report& report) {
     for (const auto& [code, count] : operation.errors)
       std::printf("%-14s %9llu errors: %s\n", "", static_cast<unsigned long long>(count), std::string(to_string(code)).c_str());
   }
+  std::printf("%-14s %.2f cores\n", "this client", report.cpu_cores);
 }
 
 void print_json(const load_report& report) {
   nlohmann::ordered_json out;
   out["duration_s"] = static_cast<double>(report.measured.count()) / 1e6;
+  out["client_cpu_cores"] = report.cpu_cores;
   out["operations"] = nlohmann::ordered_json::array();
   for (const auto& [name, operation] : report.operations) {
     nlohmann::ordered_json entry{{"op", name}, {"count", operation.latency.count()}, {"per_second", per_second(operation.latency.count(), report)}};
@@ -67,7 +69,7 @@ int main(int argc, char** argv) {
   auto connected = client::client::connect(client_options);
   if (!connected) return fail(connected.error().code == errc::invalid_argument ? 2 : 3, connected.error().message);
 
-  if (options.workload != workload::set) {
+  if (options.workload != workload::set && options.workload != workload::cas) {
     std::fprintf(stderr, "writing %llu keys first\n", static_cast<unsigned long long>(options.key_space));
     if (const auto filled = fill(*connected, options); !filled) return fail(1, filled.error().message);
   }
