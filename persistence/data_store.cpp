@@ -174,13 +174,15 @@ void data_store::apply(const kv::applied_effects& effects) {
     append_version(key, mutation.version.revision, mutation.version.is_tombstone);
     batch->put(family::main, key, encode_record(key, mutation.version));
   }
-  for (const auto& window : *effects.windows) {
-    const auto key = window_key(window.client);
-    batch->put(family::window, key, encode_record(key, window));
-  }
-  for (const auto client : *effects.forgotten_clients) batch->erase(family::window, window_key(client));
   const applied_state applied{effects.index, effects.stamp, effects.collected_below_ms};
-  batch->put(family::meta, prefix(), encode_record(prefix(), applied));
+  if (effects.windows != nullptr) {
+    for (const auto& window : effects.windows->replaced) {
+      const auto key = window_key(window.client);
+      batch->put(family::window, key, encode_record(key, window));
+    }
+    for (const auto client : effects.windows->forgotten) batch->erase(family::window, window_key(client));
+    batch->put(family::meta, prefix(), encode_record(prefix(), applied));
+  }
   if (const auto failure = store_->write(*batch, sync::no)) fatal_(*failure);
   applied_ = applied;
 }

@@ -1,7 +1,7 @@
 // The key/value state of a partition in an ordered store (design §7): kv::partition_store over RocksDB or memory.
 //
-// Not durable by itself: the log is, and is replayed from the applied index found here, which is written in the same
-// batch as the effects that it stands for.
+// Not durable by itself: the log is, and is replayed from the applied index found here. It is written by checkpoints (see
+// kv::applied_effects), never before an effect that it stands for.
 //
 //   main    partition:be32 key 0x00 ~revision:be64 kind → version     kind: 0 tombstone, 1 value. Newest first, and a
 //                                                                     tombstone before the revision that it deleted.

@@ -462,9 +462,14 @@ void partition_core::apply(const raft::log_entry& entry) {
 
 void partition_core::apply_batch(log_index index, const write_batch& batch) {
   const auto stamp = std::max(store_.applied_stamp(), batch.stamp);
-  const auto windows = window_.apply(batch.windows, stamp);
+  window_.apply(batch.windows, stamp);
   const auto collected_below_ms = std::max(store_.collected_below_ms(), batch.collected_below_ms);
-  store_.apply({index, stamp, &batch.mutations, &windows.replaced, &windows.forgotten, &batch.removals, collected_below_ms});
+  std::optional<window_changes> checkpoint;
+  if (++entries_since_checkpoint_ >= options_.checkpoint_entries) {
+    entries_since_checkpoint_ = 0;
+    checkpoint = window_.take_changes();
+  }
+  store_.apply({index, stamp, &batch.mutations, &batch.removals, collected_below_ms, checkpoint ? &*checkpoint : nullptr});
   for (const auto& removal : batch.removals) cache_.drop(removal.key);
   versions_collected_ += batch.removals.size();
   if (!batch.mutations.empty()) history_.note_written();

@@ -52,6 +52,9 @@ struct partition_options {
   std::size_t window_clients_max = 65'536;         // clients that the request window remembers
   std::size_t window_results_per_client_max = 4096;
   std::size_t window_results_max = 1 << 20;        // of all clients
+  // How far was applied, and the request window, are stored with every so manieth entry: a restart applies at most as many
+  // again, beside what the store had not written out.
+  std::uint32_t checkpoint_entries = 64;
   history_limits history;
   // What ephemeral keys may take, shared with the node's other partitions.
   std::shared_ptr<memory_budget> ephemeral_budget = std::make_shared<local_memory_budget>(std::size_t{256} << 20, 1);
@@ -205,6 +208,7 @@ class partition_core {
   // batch, which is not handed out yet.
   std::deque<proposal_under_way> proposals_;
   proposal_number applied_proposals_ = 0;
+  std::uint32_t entries_since_checkpoint_ = 0;
   std::shared_ptr<write_batch> open_batch_;
   std::size_t open_batch_bytes_ = 0;
 

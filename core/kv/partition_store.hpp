@@ -16,15 +16,21 @@
 
 namespace kahuna::kv {
 
-// What applying one entry changes, in one atomic batch together with the applied index.
+// What has changed in a request window since the store was last told.
+struct window_changes {
+  std::vector<client_window> replaced;
+  std::vector<std::uint64_t> forgotten;
+};
+
+// What applying one entry changes, in one atomic batch.
 struct applied_effects {
   log_index index;
   timestamp stamp;                              // the highest commit timestamp applied so far
   const std::vector<mutation>* mutations = nullptr;
-  const std::vector<client_window>* windows = nullptr;  // each replaced whole
-  const std::vector<std::uint64_t>* forgotten_clients = nullptr;
   const std::vector<removal>* removals = nullptr;  // taken away before the mutations are written; nullptr: none
   std::uint64_t collected_below_ms = 0;            // never falls; see write_batch
+  // Given: a checkpoint. The same batch records how far was applied, and these, for a restart to go on from.
+  const window_changes* windows = nullptr;
 };
 
 // One stored version's place: walks over whole histories go from one to the next.
@@ -43,10 +49,12 @@ class partition_store : public version_reader {
   using version_visitor = std::function<bool(std::string_view key, const version& v)>;
   virtual std::optional<error> walk_versions(const std::optional<version_position>& from, const version_visitor& visit) const = 0;
 
-  // Atomic. Not yet durable when it returns: the log is, and is replayed from applied_index().
+  // Atomic. Not yet durable when it returns: the log is. A restart finds the last checkpoint that was written out, maybe with
+  // effects of later entries, and applies the log again from there: applying an entry twice does what applying it once does,
+  // and nothing is read before all that was ever applied is applied again.
   virtual void apply(const applied_effects& effects) = 0;
 
-  // As of the last apply(), or as found when opened.
+  // As of the last apply(); when opened, as of the checkpoint that was found.
   virtual log_index applied_index() const = 0;
   virtual timestamp applied_stamp() const = 0;
   virtual std::uint64_t collected_below_ms() const = 0;

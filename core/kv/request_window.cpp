@@ -40,20 +40,36 @@ std::size_t request_window::results_of(std::uint64_t client, std::uint64_t floor
   return static_cast<std::size_t>(results.end() - std::lower_bound(results.begin(), results.end(), floor, by_sequence));
 }
 
-request_window::changes request_window::apply(const std::vector<window_update>& updates, timestamp stamp) {
-  changes made;
-  for (const auto& update : updates) made.replaced.push_back(take(update.client, update.floor, update.results, stamp));
-  made.forgotten = forget_overdue(stamp);
+void request_window::apply(const std::vector<window_update>& updates, timestamp stamp) {
+  for (const auto& update : updates) {
+    take(update.client, update.floor, update.results, stamp);
+    changed_.push_back(update.client);
+  }
+  forget_overdue(stamp);
+}
+
+window_changes request_window::take_changes() {
+  std::sort(changed_.begin(), changed_.end());
+  changed_.erase(std::unique(changed_.begin(), changed_.end()), changed_.end());
+  window_changes made;
+  for (const auto client : changed_) {
+    if (const auto found = clients_.find(client); found != clients_.end())
+      made.replaced.push_back(found->second);
+    else
+      made.forgotten.push_back(client);
+  }
+  changed_.clear();
   return made;
 }
 
 void request_window::note(std::uint64_t client, std::uint64_t floor, const write_result& result, timestamp stamp) {
   take(client, floor, {result}, stamp);
   forget_overdue(stamp);
+  changed_.clear();
 }
 
-const client_window& request_window::take(std::uint64_t client, std::uint64_t floor, const std::vector<write_result>& new_results,
-                                          timestamp stamp) {
+void request_window::take(std::uint64_t client, std::uint64_t floor, const std::vector<write_result>& new_results,
+                          timestamp stamp) {
   auto& window = clients_[client];
   by_activity_.erase({window.last_active, client});
   window.client = client;
@@ -69,19 +85,16 @@ const client_window& request_window::take(std::uint64_t client, std::uint64_t fl
   results.erase(results.begin(), std::lower_bound(results.begin(), results.end(), window.floor, by_sequence));
   results_ += results.size();
   by_activity_.emplace(stamp, client);
-  return window;
 }
 
-std::vector<std::uint64_t> request_window::forget_overdue(timestamp stamp) {
-  std::vector<std::uint64_t> forgotten;
+void request_window::forget_overdue(timestamp stamp) {
   for (int i = 0; i < forgotten_per_entry_max && has_overdue(stamp); ++i) {
     const auto client = by_activity_.begin()->second;
     by_activity_.erase(by_activity_.begin());
     results_ -= clients_.at(client).results.size();
     clients_.erase(client);
-    forgotten.push_back(client);
+    changed_.push_back(client);
   }
-  return forgotten;
 }
 
 operation_response repeated_answer(const operation& op, const write_result& result) {

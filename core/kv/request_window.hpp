@@ -13,6 +13,7 @@
 #include <set>
 #include <vector>
 
+#include "core/kv/partition_store.hpp"
 #include "core/kv/write_batch.hpp"
 
 namespace kahuna::kv {
@@ -49,20 +50,19 @@ class request_window {
   // The same for a window that is stored nowhere: that of ephemeral keys, one write at a time.
   void note(std::uint64_t client, std::uint64_t floor, const write_result& result, timestamp stamp);
 
-  // What applying an entry changed, to be stored in the same atomic batch.
-  struct changes {
-    std::vector<client_window> replaced;
-    std::vector<std::uint64_t> forgotten;
-  };
-  changes apply(const std::vector<window_update>& updates, timestamp stamp);
+  void apply(const std::vector<window_update>& updates, timestamp stamp);
+
+  // What apply() has changed since this was called last.
+  window_changes take_changes();
 
  private:
-  const client_window& take(std::uint64_t client, std::uint64_t floor, const std::vector<write_result>& results, timestamp stamp);
-  std::vector<std::uint64_t> forget_overdue(timestamp stamp);
+  void take(std::uint64_t client, std::uint64_t floor, const std::vector<write_result>& results, timestamp stamp);
+  void forget_overdue(timestamp stamp);
 
   std::map<std::uint64_t, client_window> clients_;
   std::size_t results_ = 0;
   std::set<std::pair<timestamp, std::uint64_t>> by_activity_;  // (last_active, client) of every client
+  std::vector<std::uint64_t> changed_;  // clients, some maybe more than once
 };
 
 // The answer of a repeated write, as the first one had it.

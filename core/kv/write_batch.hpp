@@ -106,7 +106,7 @@ struct write_batch {
   }
 };
 
-// What a partition remembers of one client, as stored: replaced whole by each batch that touches it.
+// What a partition remembers of one client, as stored: replaced whole.
 struct client_window {
   std::uint64_t client = 0;
   std::uint64_t floor = 0;

@@ -33,9 +33,7 @@ struct fixture {
   }
 
   void apply(const std::vector<mutation>& mutations, const std::vector<removal>& removals, std::uint64_t collected_below_ms) {
-    const std::vector<client_window> windows;
-    const std::vector<std::uint64_t> forgotten;
-    store->apply({store->applied_index() + 1, {}, &mutations, &windows, &forgotten, &removals, collected_below_ms});
+    store->apply({store->applied_index() + 1, {}, &mutations, &removals, collected_below_ms});
   }
 
   // A whole round of a new sweep, applied.

@@ -25,9 +25,7 @@ struct fixture {
   void put(const std::string& key, std::int64_t revision, const std::string& value, std::uint64_t expires_at_ms = 0, bool is_tombstone = false) {
     ++stamp;
     const std::vector<mutation> mutations{{key, {revision, is_tombstone, timestamp{stamp}, timestamp{stamp}, expires_at_ms, value}}};
-    const std::vector<client_window> windows;
-    const std::vector<std::uint64_t> forgotten;
-    store->apply({store->applied_index() + 1, timestamp{stamp}, &mutations, &windows, &forgotten});
+    store->apply({store->applied_index() + 1, timestamp{stamp}, &mutations});
   }
 
   std::string bucket(const std::string& name, const std::string& after = "", std::uint32_t limit = 0, read_view view = {}) {

@@ -21,12 +21,19 @@ constexpr std::uint64_t wall_ms = 1'700'000'000'000;
 struct fixture {
   fixture() : disk(std::make_shared<persistence::memory_store>()) { open(); }
 
+  // As after a restart: from what the store recorded last, with every entry behind it applied again.
   void open(partition_options with = {}) {
+    with.checkpoint_entries = 5;
     core.reset();
     auto opened = persistence::data_store::open(disk, partition_id{0}, [](const error& e) { CAF_FAIL(e.message); });
     store = std::move(*opened);
     core = std::make_unique<partition_core>(partition_id{0}, with, *store,
                                             [](std::string_view payload) { return messages::decode<write_batch>(payload); });
+    committed_entries again;
+    for (const auto& entry : log)
+      if (entry.index > store->applied_index()) again.entries.push_back(entry);
+    core->step(std::move(again), now);
+    core->take_ready();
     replies.clear();
     reads.clear();
   }
@@ -71,6 +78,7 @@ struct fixture {
       uncommitted.pop_front();
       entry.index = ++last;
       entries.entries.push_back(entry);
+      log.push_back(entry);
     }
     step(std::move(entries));
   }
@@ -133,6 +141,7 @@ struct fixture {
     return "other";
   }
 
+  std::vector<raft::log_entry> log;  // committed
   std::shared_ptr<persistence::memory_store> disk;
   std::unique_ptr<persistence::data_store> store;
   std::unique_ptr<partition_core> core;

@@ -26,11 +26,16 @@ struct fixture {
   }
 
   void apply(std::vector<kv::mutation> mutations, std::vector<kv::client_window> windows = {}, std::vector<std::uint64_t> forgotten = {}) {
-    store->apply({store->applied_index() + 1, timestamp{++stamp}, &mutations, &windows, &forgotten});
+    const kv::window_changes changes{std::move(windows), std::move(forgotten)};
+    store->apply({store->applied_index() + 1, timestamp{++stamp}, &mutations, nullptr, 0, &changes});
   }
 
   version made(std::int64_t revision, const std::string& value, bool is_tombstone = false) {
     return {revision, is_tombstone, timestamp{stamp + 1}, timestamp{stamp + 1}, 0, value};
+  }
+
+  void apply_without_checkpoint(std::vector<kv::mutation> mutations) {
+    store->apply({store->applied_index() + 1, timestamp{++stamp}, &mutations, nullptr, 0, nullptr});
   }
 
   std::string walk(const std::string& prefix, const std::string& after = "", timestamp visible = timestamp{1'000'000}) {
@@ -192,6 +197,19 @@ CAF_TEST(random histories equal a plain map) {
     return {};
   }));
   CAF_CHECK_EQUAL(seen, newest.size());
+}
+
+CAF_TEST(a restart finds the last checkpoint and maybe effects behind it) {
+  apply({{"k", made(0, "a")}});
+  const auto stamp_then = store->applied_stamp();
+  const auto second = made(1, "b");
+  apply_without_checkpoint({{"k", second}});
+  CAF_CHECK_EQUAL(store->applied_index(), log_index{2});
+  reopen();
+  CAF_CHECK_EQUAL(store->applied_index(), log_index{1});
+  CAF_CHECK_EQUAL(store->applied_stamp(), stamp_then);
+  apply_without_checkpoint({{"k", second}});
+  CAF_CHECK_EQUAL(walk(""), "k:r1 ");
 }
 
 CAF_TEST_FIXTURE_SCOPE_END()
