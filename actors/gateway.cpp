@@ -146,7 +146,7 @@ void route(self_pointer self, arrived_request arrived) {
   // A replica of this node is asked also when its leadership is only suspected: it knows best.
   if (leader == state.settings.self && state.wiring.partitions.contains(*partition)) {
     state.to_partitions[*partition].push_back({token, arrived.client, request.sequence, request.attempt, request.floor, request.issued_at,
-                                               std::move(request.op), false});
+                                               request.term, std::move(request.op), false});
     return want_drain(self);
   }
   if (!arrived.may_forward || leader == no_node || !state.wiring.links.contains(leader))

@@ -85,6 +85,15 @@ void client_core::dispatch(std::uint64_t sequence, instant now) {
   }
   if (map_ && !request.partition) return answer(sequence, error{errc::invalid_argument, "there is no such partition"}, now);
   if (request.issued_at == timestamp{} && observed_ != timestamp{}) request.issued_at = estimated_now(now);
+  if (request.partition && kv::is_write(request.op) && kv::space_of(request.op) == kv::durability::ephemeral) {
+    const auto term = leaders_[request.partition->value].term;
+    if (!request.may_be_applied)
+      request.term = term;
+    else if (term > request.term)
+      return answer(sequence, error{errc::timeout, "the leader changed while the ephemeral write was under way; it may have been applied, "
+                                                   "and went with that leader"},
+                    now);
+  }
   const auto slot = map_ ? choose_slot(request) : std::nullopt;
   if (!slot) {
     request.retry_at = request.deadline;  // until a node is reached
@@ -143,7 +152,7 @@ messages::client_requests client_core::make_batch(slot_state& slot, std::size_t&
     const auto& request = requests_.at(sequence);
     bytes += kv::payload_bytes(request.op);
     batch.requests.push_back({sequence, request.issued_at, floor_of(*request.partition), request.attempts,
-                              milliseconds_of(request.attempt_ends - now), request.op});
+                              milliseconds_of(request.attempt_ends - now), request.term, request.op});
   }
   return batch;
 }

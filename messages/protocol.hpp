@@ -148,11 +148,14 @@ struct client_request {
   std::uint64_t floor = 0;
   std::uint32_t attempt = 1;
   std::uint32_t budget_ms = 0;  // what is left of its deadline; the node answers `timeout` by then
+  // Of an ephemeral write: the term of the leader that it is meant for; 0: of whichever leads. Another one has other keys and
+  // does not know which writes were applied to those of before, so it takes none that were meant for them.
+  term_id term;
   kv::operation op;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& sequence& issued_at& floor& attempt& budget_ms& op;
+    archive& sequence& issued_at& floor& attempt& budget_ms& term& op;
   }
 };
 

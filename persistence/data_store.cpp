@@ -13,6 +13,9 @@ namespace {
 constexpr std::size_t partition_bytes = 4;
 constexpr std::size_t version_suffix_bytes = 1 + 8 + 1;  // NUL, revision, kind
 
+// So many versions of a key are passed one by one before it is jumped over.
+constexpr int linear_steps_max = 8;
+
 void append_version(std::string& key, std::int64_t revision, bool is_tombstone) {
   append_be64(key, ~static_cast<std::uint64_t>(revision));
   key.push_back(is_tombstone ? 0 : 1);
@@ -110,22 +113,13 @@ std::optional<error> data_store::walk_keys(std::string_view prefix_of_keys, std:
     const std::string key(user_key(cursor->key()));
     if (!std::string_view(key).starts_with(prefix_of_keys)) return std::nullopt;
 
-    // The newest of its versions that the view sees.
-    std::optional<kv::version> newest;
-    constexpr int steps_max = 8;
+    const auto newest = newest_created_by(visible, *cursor, versions_key(key));
+    if (!newest) return newest.error();
+    // To the next key: past a long history at once.
     int steps = 0;
-    for (; cursor->is_valid() && cursor->key().starts_with(partition_prefix) && user_key(cursor->key()) == key; cursor->next()) {
-      if (!newest) {
-        auto version = decode_version(cursor->key(), cursor->value());
-        if (!version) return version.error();
-        if (version->created <= visible) newest = std::move(*version);
-      } else if (++steps == steps_max) {
-        cursor->seek(partition_prefix + behind(key));  // a long history: to its end at once
-        break;
-      }
-    }
-    if (!newest) continue;
-    const auto step = visit(key, *newest);
+    while (cursor->is_valid() && cursor->key().starts_with(partition_prefix) && user_key(cursor->key()) == key)
+      ++steps < linear_steps_max ? cursor->next() : cursor->seek(partition_prefix + behind(key));
+    const auto step = visit(key, *newest ? &**newest : nullptr);
     if (step.what == walk::stop) return std::nullopt;
     if (step.what == walk::skip_to) {
       const auto skip_target = partition_prefix + step.target;
@@ -137,10 +131,55 @@ std::optional<error> data_store::walk_keys(std::string_view prefix_of_keys, std:
   return std::nullopt;
 }
 
+// Linear for a while; then, where many are newer, by bisection: stamps rise with revisions. So a list that reads a moment that
+// is past is not held up by a key that is written all the time.
+result<std::optional<kv::version>> data_store::newest_created_by(timestamp visible, store_cursor& cursor,
+                                                                 const std::string& versions_key) const {
+  const auto is_here = [&] { return cursor.is_valid() && cursor.key().starts_with(versions_key); };
+  // The first visible one of the next few, else the last of them.
+  const auto look_at_next = [&](int steps_max) -> result<std::optional<kv::version>> {
+    std::optional<kv::version> seen;
+    for (; steps_max > 0 && is_here() && (!seen || seen->created > visible); --steps_max, cursor.next()) {
+      auto version = decode_version(cursor.key(), cursor.value());
+      if (!version) return version.error();
+      seen = std::move(*version);
+    }
+    return seen;
+  };
+  auto found = look_at_next(linear_steps_max);
+  if (!found || !*found) return found;
+  if ((*found)->created <= visible) return found;
+  if (!is_here()) return std::optional<kv::version>();
+
+  const auto seek = [&](std::int64_t revision) {
+    auto place = versions_key;
+    append_version(place, revision, true);
+    cursor.seek(place);
+  };
+  // The first version at or below `low` is visible, or there is none; the first at or below `high` is not.
+  std::int64_t low = kv::no_revision, high = (*found)->revision;
+  while (low + 1 < high) {
+    const auto middle = low + (high - low) / 2;
+    seek(middle);
+    if (is_here()) {
+      auto version = decode_version(cursor.key(), cursor.value());
+      if (!version) return version.error();
+      (version->created <= visible ? low : high) = middle;
+    } else {
+      low = middle;
+    }
+  }
+  // What is wanted comes right behind the invisible ones of revision `high`: a tombstone and a value.
+  seek(high);
+  found = look_at_next(3);
+  if (found && *found && (*found)->created > visible) return std::optional<kv::version>();
+  return found;
+}
+
 std::optional<error> data_store::walk_versions(const std::optional<kv::version_position>& from,
                                                const version_visitor& visit) const {
   const auto partition_prefix = prefix();
-  const auto cursor = store_->cursor(family::main);
+  const auto cursor = store_->cursor(family::main, reading::once);
   if (!from) {
     cursor->seek(partition_prefix);
   } else {

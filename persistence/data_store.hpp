@@ -59,6 +59,8 @@ class data_store final : public kv::partition_store {
   std::string versions_key(std::string_view key) const;
   error damaged(std::string_view key, const std::string& what) const;
   result<kv::version> decode_version(std::string_view stored_key, std::string_view record) const;
+  // From the newest version of a key, where the cursor stands: the newest one that was created by then, if any.
+  result<std::optional<kv::version>> newest_created_by(timestamp visible, store_cursor& cursor, const std::string& versions_key) const;
 
   std::shared_ptr<ordered_store> store_;
   partition_id partition_;

@@ -73,7 +73,7 @@ result<std::optional<std::string>> memory_store::get(family f, std::string_view 
   return found == contents.end() ? std::optional<std::string>() : std::optional(found->second);
 }
 
-std::unique_ptr<store_cursor> memory_store::cursor(family f) const {
+std::unique_ptr<store_cursor> memory_store::cursor(family f, reading) const {
   return std::make_unique<memory_cursor>(now_[static_cast<std::size_t>(f)]);
 }
 

@@ -17,7 +17,7 @@ class memory_store final : public ordered_store {
   std::optional<error> write(store_batch& batch, sync s) override;
   result<std::optional<std::string>> get(family f, std::string_view key) const override;
   // Sees the store as it was when the cursor was made.
-  std::unique_ptr<store_cursor> cursor(family f) const override;
+  std::unique_ptr<store_cursor> cursor(family f, reading how = reading::often) const override;
   std::optional<error> flush() override;
 
   // As if the machine had lost power: back to the last synced write or flush.

@@ -44,6 +44,9 @@ class store_cursor {
 
 enum class sync : std::uint8_t { no, yes };
 
+// Whether what is read is likely to be read again, or comes by once and must not push other things out of the cache.
+enum class reading : std::uint8_t { often, once };
+
 // A cursor and a get see every write that returned before them. Writes come from one thread at a time.
 class ordered_store {
  public:
@@ -52,7 +55,7 @@ class ordered_store {
   // Atomic; durable on return where `sync::yes`. An error means that nothing on this disk may be trusted further.
   virtual std::optional<error> write(store_batch& batch, sync s) = 0;
   virtual result<std::optional<std::string>> get(family f, std::string_view key) const = 0;
-  virtual std::unique_ptr<store_cursor> cursor(family f) const = 0;
+  virtual std::unique_ptr<store_cursor> cursor(family f, reading how = reading::often) const = 0;
   // Makes everything written so far durable in files that need no log.
   virtual std::optional<error> flush() = 0;
 };

@@ -105,6 +105,7 @@ class rocksdb_store final : public ordered_store {
       erased_ = 0;
       rocksdb::FlushOptions later;
       later.wait = false;
+      later.allow_write_stall = true;  // rather than waiting here until there is no danger of one
       db_->Flush(later, families_).PermitUncheckedError();  // the next one will do as well
     }
     return std::nullopt;
@@ -118,10 +119,11 @@ class rocksdb_store final : public ordered_store {
     return std::optional(std::move(value));
   }
 
-  std::unique_ptr<store_cursor> cursor(family f) const override {
+  std::unique_ptr<store_cursor> cursor(family f, reading how) const override {
+    rocksdb::ReadOptions options;
+    options.fill_cache = how == reading::often;
     return std::make_unique<rocksdb_cursor>(
-        std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(rocksdb::ReadOptions(), families_.at(static_cast<std::size_t>(f)))),
-        settings_.path);
+        std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(options, families_.at(static_cast<std::size_t>(f)))), settings_.path);
   }
 
   std::optional<error> flush() override {

@@ -42,15 +42,12 @@ std::optional<error> ephemeral_store::walk_keys(std::string_view prefix, std::st
   while (place != records_.end() && place->first.starts_with(prefix)) {
     const auto& versions = place->second.versions;
     const auto newest = std::find_if(versions.rbegin(), versions.rend(), [&](const version& v) { return v.created <= visible; });
-    if (newest != versions.rend()) {
-      const auto step = visit(place->first, *newest);
-      if (step.what == walk::stop) return std::nullopt;
-      if (step.what == walk::skip_to && place->first < step.target) {
-        place = records_.lower_bound(step.target);
-        continue;
-      }
-    }
-    ++place;
+    const auto step = visit(place->first, newest != versions.rend() ? &*newest : nullptr);
+    if (step.what == walk::stop) return std::nullopt;
+    if (step.what == walk::skip_to && place->first < step.target)
+      place = records_.lower_bound(step.target);
+    else
+      ++place;
   }
   return std::nullopt;
 }
@@ -68,7 +65,6 @@ void ephemeral_store::put(std::string_view key, version newest) {
     place = records_.emplace(std::string(key), record{}).first;
     recent_first_.push_front(place);
     place->second.use = recent_first_.begin();
-    count(place, record_overhead_bytes + 2 * key.size());
   } else {
     recent_first_.splice(recent_first_.begin(), recent_first_, place->second.use);
   }
@@ -79,9 +75,7 @@ void ephemeral_store::put(std::string_view key, version newest) {
   else
     r.versions.push_back(std::move(newest));
   trim(r, place->first);
-  auto bytes = record_overhead_bytes + 2 * place->first.size();
-  for (const auto& v : r.versions) bytes += bytes_of(v);
-  count(place, bytes);
+  count(place);
   schedule(place);
   evict();
 }
@@ -101,8 +95,14 @@ void ephemeral_store::trim(record& r, std::string_view key) {
 
 bool ephemeral_store::is_seen_by_a_view(std::string_view key, const version& v, timestamp superseded) const {
   return std::any_of(views_.begin(), views_.end(), [&](const view& w) {
-    return !w.is_broken && v.created <= w.visible && w.visible < superseded && key.starts_with(w.prefix);
+    return w.needs(key) && v.created <= w.visible && w.visible < superseded;
   });
+}
+
+void ephemeral_store::count(records::iterator place) {
+  auto bytes = record_overhead_bytes + 2 * place->first.size();
+  for (const auto& v : place->second.versions) bytes += bytes_of(v);
+  count(place, bytes);
 }
 
 void ephemeral_store::count(records::iterator place, std::size_t bytes) {
@@ -129,7 +129,7 @@ void ephemeral_store::schedule(records::iterator place) {
 void ephemeral_store::forget(records::iterator place) {
   auto& [key, r] = *place;
   for (auto& w : views_)
-    if (!w.is_broken && key.starts_with(w.prefix)) w.is_broken = is_live_in(r, w.visible);
+    if (w.needs(key)) w.is_broken = is_live_in(r, w.visible);
   if (r.forget_at_ms != 0) forget_at_.erase({r.forget_at_ms, key});
   recent_first_.erase(r.use);
   count(place, 0);
@@ -147,6 +147,15 @@ void ephemeral_store::evict() {
     forget(recent_first_.back());
     ++evictions_;
   }
+  if (records_.empty() || !budget_->is_over(bytes_)) return;
+  // One key is left, and with its history takes more than there is: memory comes before history.
+  const auto last = recent_first_.front();
+  auto& versions = last->second.versions;
+  if (versions.size() == 1) return;
+  for (auto& w : views_)
+    if (w.needs(last->first) && w.visible < versions.back().created) w.is_broken = true;
+  versions.erase(versions.begin(), std::prev(versions.end()));
+  count(last);
 }
 
 void ephemeral_store::sweep(std::uint64_t now_ms, std::size_t keys_max) {
@@ -167,16 +176,21 @@ void ephemeral_store::clear() {
 
 // --- views --------------------------------------------------------------------------------------------------------
 
-void ephemeral_store::keep_view(std::string_view prefix, timestamp visible, std::uint64_t now_ms) {
+bool ephemeral_store::keep_view(std::string_view prefix, std::string_view after, timestamp visible, std::uint64_t now_ms) {
   const auto known = std::find_if(views_.begin(), views_.end(),
                                   [&](const view& w) { return w.visible == visible && w.prefix == prefix; });
   if (known != views_.end()) {
     known->used_ms = now_ms;
+    known->after = after;
     views_.splice(views_.end(), views_, known);
-    return;
+    return true;
   }
-  if (views_.size() == views_max) views_.pop_front();
-  views_.push_back({std::string(prefix), visible, now_ms, false});
+  if (views_.size() == views_max) {
+    if (views_.front().used_ms + view_idle_ms > now_ms) return false;
+    views_.pop_front();
+  }
+  views_.push_back({std::string(prefix), std::string(after), visible, now_ms, false});
+  return true;
 }
 
 bool ephemeral_store::is_view_intact(std::string_view prefix, timestamp visible) const {

@@ -6,7 +6,7 @@
 // Invariants:
 //   1. of each key at most `revisions_max` revisions are to be seen, the current one included.
 //   2. while the node's budget is exceeded and this store holds more than its share of it, keys go, whole, least recently
-//      used first; the key that was used last stays.
+//      used first; the key that was used last stays, without its older revisions.
 //   3. a key that was absent (deleted or expired) for `absent_kept_ms` is forgotten whole: set again, it starts at r0.
 //   4. a list's view that is registered is read unchanged, or is_view_intact() says that it is not any more.
 #pragma once
@@ -29,7 +29,8 @@ class ephemeral_store final : public version_reader {
   static constexpr std::int64_t revisions_max = 16;
   static constexpr std::uint64_t absent_kept_ms = 30'000;
   static constexpr std::uint64_t view_kept_ms = 15'000;  // from its last page
-  static constexpr std::size_t views_max = 64;           // registered at a time; the oldest goes first
+  static constexpr std::size_t views_max = 256;          // registered at a time
+  static constexpr std::uint64_t view_idle_ms = 2'000;   // one that was not used for so long makes room for another
 
   explicit ephemeral_store(std::shared_ptr<memory_budget> budget) : budget_(std::move(budget)) {}
   ~ephemeral_store() override { clear(); }
@@ -50,8 +51,9 @@ class ephemeral_store final : public version_reader {
   // Forgets at most `keys_max` keys that were absent for long enough, and evicts what the node's budget asks for.
   void sweep(std::uint64_t now_ms, std::size_t keys_max);
 
-  // A list of the keys with this prefix goes on at this view; refreshed by every page.
-  void keep_view(std::string_view prefix, timestamp visible, std::uint64_t now_ms);
+  // A list of the keys with this prefix goes on at this view, behind the key `after`; said by every page. False: too many
+  // lists are under way.
+  bool keep_view(std::string_view prefix, std::string_view after, timestamp visible, std::uint64_t now_ms);
   bool is_view_intact(std::string_view prefix, timestamp visible) const;
 
   void clear();
@@ -72,15 +74,19 @@ class ephemeral_store final : public version_reader {
   };
   struct view {
     std::string prefix;
+    std::string after;  // what is before it the list has already
     timestamp visible;
     std::uint64_t used_ms = 0;
     bool is_broken = false;
+
+    bool needs(std::string_view key) const { return !is_broken && key > after && key.starts_with(prefix); }
   };
 
   static std::size_t bytes_of(const version& v);
   static bool is_live_in(const record& r, timestamp visible);
   void trim(record& r, std::string_view key);
   bool is_seen_by_a_view(std::string_view key, const version& v, timestamp superseded) const;
+  void count(records::iterator place);
   void count(records::iterator place, std::size_t bytes);
   void schedule(records::iterator place);
   void forget(records::iterator place);

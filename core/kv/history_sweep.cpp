@@ -26,9 +26,20 @@ result<history_sweep::found> history_sweep::step_over(const partition_store& sto
   if (current_) current_->is_whole = false;
 
   std::size_t looked_at = 0;
+  std::size_t bytes = 0;
+  std::size_t removals_counted = 0;
+  std::size_t removal_bytes = 0;
+  bool is_cut = false;
   auto damage = store.walk_versions(position_, [&](std::string_view key, const version& v) {
-    if (looked_at == versions_per_step_max) return false;
+    for (; removals_counted < out.removals.size(); ++removals_counted) removal_bytes += out.removals[removals_counted].key.size();
+    if (looked_at == versions_per_step_max || bytes >= bytes_per_step_max || removal_bytes >= removal_bytes_per_step_max) {
+      // The key that was looked at last ends here, where this is another one.
+      if (current_->key != key) end_key(out);
+      is_cut = true;
+      return false;
+    }
     ++looked_at;
+    bytes += key.size() + v.value.size();
     if (!current_ || current_->key != key) {
       end_key(out);
       begin_key(key, v, now_ms, is_in_use(key));
@@ -38,7 +49,7 @@ result<history_sweep::found> history_sweep::step_over(const partition_store& sto
     return true;
   });
   if (damage) return *damage;
-  if (looked_at < versions_per_step_max) {
+  if (!is_cut) {
     end_key(out);
     position_.reset();
     next_round_ms_ = now_ms + rest_ms;

@@ -34,7 +34,11 @@ class history_sweep {
  public:
   static constexpr std::uint64_t grace_ms = 15'000;
   static constexpr std::uint64_t rest_ms = 2'000;                // between two rounds at least
-  static constexpr std::size_t versions_per_step_max = 2'000;    // looked at
+  // A step looks at so many versions, so many bytes of them, and finds so many bytes of names to remove; the last one of
+  // each may be larger.
+  static constexpr std::size_t versions_per_step_max = 2'000;
+  static constexpr std::size_t bytes_per_step_max = 1 << 20;
+  static constexpr std::size_t removal_bytes_per_step_max = 256 << 10;
 
   explicit history_sweep(history_limits limits) : limits_(limits) {}
 

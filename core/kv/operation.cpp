@@ -18,6 +18,15 @@ std::size_t payload_bytes(const operation& op) {
   return std::visit([](const auto& request) { return bytes_of(request); }, op);
 }
 
+std::size_t payload_bytes(const operation_response& response) {
+  if (const auto* found = std::get_if<get_response>(&response)) return found->value.size();
+  const auto* page = std::get_if<list_response>(&response);
+  if (page == nullptr) return 0;
+  std::size_t bytes = 0;
+  for (const auto& item : page->items) bytes += sizeof item + item.key.size() + item.value.size();
+  return bytes;
+}
+
 durability space_of(const operation& op) {
   return std::visit([](const auto& request) { return request.space; }, op);
 }

@@ -247,6 +247,7 @@ inline constexpr std::size_t page_bytes_max = 1 << 20;
 
 // Bytes of keys and values in it: what bounds on queues count.
 std::size_t payload_bytes(const operation& op);
+std::size_t payload_bytes(const operation_response& response);
 
 durability space_of(const operation& op);
 

@@ -119,10 +119,11 @@ std::optional<error> partition_core::admit(const partition_request& request) con
 // What bounds the request window. The oldest write that a client has open is let in whatever is remembered: with its answer
 // the client's floor rises, and what is below is forgotten.
 std::optional<error> partition_core::admit_to_window(const request_window& window, const partition_request& request) const {
-  if (request.is_internal || request.sequence == request.floor) return std::nullopt;
+  if (request.is_internal) return std::nullopt;
+  const bool is_known = window.has_client(request.client) || clients_under_way_.contains(request.client);
+  if (is_known && request.sequence == request.floor) return std::nullopt;
   const bool is_client_full = window.results_of(request.client, request.floor) >= options_.window_results_per_client_max;
-  const bool is_full = window.results() >= options_.window_results_max ||
-                       (window.clients() >= options_.window_clients_max && !window.has_client(request.client));
+  const bool is_full = window.results() >= options_.window_results_max || (!is_known && window.clients() + clients_under_way_.size() >= options_.window_clients_max);
   if (!is_client_full && (!is_full || window.has_overdue(clock_.last()))) return std::nullopt;
   return error{errc::overloaded,
                "partition " + std::to_string(id_.value) + " remembers as many unheard answers as it may; retry after 1000 ms"};
@@ -132,7 +133,7 @@ void partition_core::evaluate(partition_request request, instant now) {
   expired_ms_ = 0;
   if (space_of(request.op) == durability::ephemeral) return evaluate_ephemeral(std::move(request), now);
   if (is_write(request.op)) return evaluate_write(std::move(request), now);
-  pending_reply reply{{request.origin, evaluate_read(request.op)}, request_overhead_bytes, false};
+  auto reply = waiting_reply(request.origin, evaluate_read(request.op), false);
   // A damaged record is an answer that needs nobody's consent.
   if (std::holds_alternative<error>(reply.reply.response))
     reply_now(request.origin, std::move(reply.reply.response));
@@ -140,16 +141,32 @@ void partition_core::evaluate(partition_request request, instant now) {
     reply_when_certain(0, std::move(reply), now);
 }
 
-void partition_core::note_verdict(const std::optional<version>& newest) {
-  if (newest && !newest->is_tombstone && !newest->is_live(unix_ms(stamp_)))
-    expired_ms_ = std::max(expired_ms_, newest->expires_at_ms);
+void partition_core::note_verdict(const std::optional<version>& newest, std::uint64_t now_ms) {
+  if (newest && !newest->is_tombstone && !newest->is_live(now_ms)) expired_ms_ = std::max(expired_ms_, newest->expires_at_ms);
+}
+
+// Now; but where a modification of the key is under way, the time at which that was judged. It may have found the key live and
+// be about to extend it: then the key never was absent, and a read that comes before it may not say that it had expired. No
+// earlier than what is applied: somebody may have been told of an expiry until then, and nobody of a later one.
+std::uint64_t partition_core::judging_ms(const std::string& key) const {
+  const auto now_ms = unix_ms(stamp_);
+  const auto under_way = overlay_.find(key);
+  if (under_way == overlay_.end()) return now_ms;
+  return std::max(unix_ms(store_.applied_stamp()), std::min(now_ms, under_way->second.judged_ms));
+}
+
+std::uint64_t partition_core::judging_ms_of(std::string_view prefix) const {
+  auto judged_ms = unix_ms(stamp_);
+  for (const auto& [key, under_way] : overlay_)
+    if (key.starts_with(prefix)) judged_ms = std::min(judged_ms, under_way.judged_ms);
+  return std::max(unix_ms(store_.applied_stamp()), judged_ms);
 }
 
 // Every modification up to the applied stamp is applied, and every later one will get a higher stamp: so a view at the
 // applied stamp stays the same however long its pages take, as long as nothing that it sees is collected.
 template <class Request>
 operation_response partition_core::list(const Request& request) {
-  const auto now_ms = unix_ms(stamp_);
+  const auto now_ms = judging_ms_of(prefix_of(request));
   auto view = request.view;
   if (view.visible == timestamp{}) view = {store_.applied_stamp(), now_ms};
   if (view.visible > store_.applied_stamp())
@@ -165,18 +182,17 @@ operation_response partition_core::list(const Request& request) {
 
 // Reads see applied state alone: a write that is not applied was acknowledged to nobody yet.
 operation_response partition_core::evaluate_read(const operation& op) {
-  const auto now_ms = unix_ms(stamp_);
-  const auto newest_of = [&](const std::string& key) -> result<std::optional<version>> {
+  const auto newest_of = [&](const std::string& key, std::uint64_t now_ms) -> result<std::optional<version>> {
     if (const auto* cached = cache_.find(key)) {
       ++cache_hits_;
-      note_verdict(*cached);
+      note_verdict(*cached, now_ms);
       return *cached;
     }
     ++cache_misses_;
     auto stored = store_.latest(key);
     if (!stored) return stored;
     cache_.put(key, *stored);
-    note_verdict(*stored);
+    note_verdict(*stored, now_ms);
     return stored;
   };
   return std::visit(
@@ -188,11 +204,13 @@ operation_response partition_core::evaluate_read(const operation& op) {
             if (!found) return found.error();
             return answer_from_history(*found);
           }
-          auto newest = newest_of(request.key);
+          const auto now_ms = judging_ms(request.key);
+          auto newest = newest_of(request.key, now_ms);
           if (!newest) return newest.error();
           return kv::evaluate(request, *newest, now_ms);
         } else if constexpr (std::is_same_v<request_type, exists_request>) {
-          auto newest = newest_of(request.key);
+          const auto now_ms = judging_ms(request.key);
+          auto newest = newest_of(request.key, now_ms);
           if (!newest) return newest.error();
           return kv::evaluate(request, *newest, now_ms);
         } else if constexpr (std::is_same_v<request_type, get_by_bucket_request> ||
@@ -227,9 +245,9 @@ void partition_core::evaluate_write(const partition_request& request, const Requ
   if (!current) return reply_now(request.origin, current.error());
   const auto stamp = clock_.next();
   stamp_ = stamp;
-  note_verdict(current->newest);
+  note_verdict(current->newest, unix_ms(stamp_));
   auto decision = kv::evaluate(op, current->newest, stamp);
-  pending_reply reply{{request.origin, decision.response}, payload_bytes(request.op) + request_overhead_bytes, true};
+  auto reply = waiting_reply(request.origin, decision.response, true, payload_bytes(request.op));
   const write_result result{request.sequence, decision.effect.has_value(), decision.response.revision, decision.response.modified};
   if (decision.effect) return propose(request, op.key, std::move(decision.effect), result, std::move(reply));
 
@@ -246,7 +264,7 @@ bool partition_core::answer_repeated(const partition_request& request) {
   const auto identity = std::pair(request.client, request.sequence);
   if (const auto found = window_overlay_.find(identity); found != window_overlay_.end()) {
     const auto& [proposal, result] = found->second;
-    reply_when_applied(proposal, {{request.origin, repeated_answer(request.op, result)}, request_overhead_bytes, true});
+    reply_when_applied(proposal, waiting_reply(request.origin, repeated_answer(request.op, result), true));
     return true;
   }
   const auto known = window_.lookup(request.client, request.sequence);
@@ -292,12 +310,15 @@ void partition_core::propose(const partition_request& request, const std::string
     update->floor = std::max(update->floor, request.floor);
     update->results.push_back(result);
     window_overlay_[{request.client, request.sequence}] = {number, result};
+    if (!window_.has_client(request.client)) clients_under_way_.insert(request.client);
   }
 
   open_batch_bytes_ += 64;
   if (effect) {
     open_batch_bytes_ += key.size() + effect->value.size();
-    overlay_[key] = {*effect, number};
+    auto& under_way = overlay_[key];
+    const auto judged_ms = under_way.proposal != 0 ? under_way.judged_ms : unix_ms(stamp_);
+    under_way = {*effect, number, judged_ms};
     batch.mutations.push_back({key, std::move(*effect)});
   }
 
@@ -326,6 +347,12 @@ void partition_core::close_batch() {
 }
 
 // --- replying -----------------------------------------------------------------------------------------------------
+
+partition_core::pending_reply partition_core::waiting_reply(std::uint64_t origin, operation_response response, bool is_write,
+                                                            std::size_t request_bytes) {
+  const auto bytes = request_overhead_bytes + request_bytes + payload_bytes(response);
+  return {{origin, std::move(response)}, bytes, is_write};
+}
 
 void partition_core::reply_now(std::uint64_t origin, operation_response response) {
   ready_.replies.push_back({origin, std::move(response)});
@@ -417,6 +444,7 @@ void partition_core::drop_overlay() {
   waiting_for_no_op_.clear();
   overlay_.clear();
   window_overlay_.clear();
+  clients_under_way_.clear();
   ephemeral_.clear();
   ephemeral_window_ = {};
   sweep_under_way_ = 0;
@@ -455,8 +483,10 @@ void partition_core::apply(const raft::log_entry& entry) {
   for (const auto& mutation : proposal.batch->mutations)
     if (const auto found = overlay_.find(mutation.key); found != overlay_.end() && found->second.proposal == number)
       overlay_.erase(found);
-  for (const auto& update : proposal.batch->windows)
+  for (const auto& update : proposal.batch->windows) {
+    clients_under_way_.erase(update.client);
     for (const auto& result : update.results) window_overlay_.erase({update.client, result.sequence});
+  }
   for (auto& reply : proposal.waiting) release(reply);
 }
 

@@ -28,6 +28,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "core/base/hlc.hpp"
@@ -106,11 +107,13 @@ class partition_core {
   struct overlay_version {
     version newest;
     proposal_number proposal = 0;
+    // Not above the Unix time at which the oldest modification of the key that is under way was judged.
+    std::uint64_t judged_ms = 0;
   };
 
   struct pending_reply {
     partition_reply reply;
-    std::size_t bytes = 0;
+    std::size_t bytes = 0;  // what it holds while it waits
     bool is_write = false;  // its effect may come to be applied whatever becomes of this leader
   };
 
@@ -147,8 +150,11 @@ class partition_core {
   operation_response evaluate_read(const operation& op);
   template <class Request>
   operation_response list(const Request& request);
-  // The newest version as a read or a condition sees it; remembers what was found to have expired.
-  void note_verdict(const std::optional<version>& newest);
+  // Remembers where the version is found to have expired by then.
+  void note_verdict(const std::optional<version>& newest, std::uint64_t now_ms);
+  // The Unix time at which a read of applied state judges expiry: of a key, and of the keys that a list may show.
+  std::uint64_t judging_ms(const std::string& key) const;
+  std::uint64_t judging_ms_of(std::string_view prefix) const;
   // Answers a repeated write from the window, or makes it wait for the proposal that carries it; false: it is fresh.
   bool answer_repeated(const partition_request& request);
 
@@ -161,6 +167,7 @@ class partition_core {
   void open_batch();
   void close_batch();
 
+  static pending_reply waiting_reply(std::uint64_t origin, operation_response response, bool is_write, std::size_t request_bytes = 0);
   void reply_now(std::uint64_t origin, operation_response response);
   // The reply rests on the proposal (0: on applied state) and on what was found to have expired.
   void reply_when_certain(proposal_number rests_on, pending_reply reply, instant now);
@@ -203,6 +210,8 @@ class partition_core {
   std::deque<std::pair<partition_request, std::size_t>> waiting_for_no_op_;
   std::unordered_map<std::string, overlay_version> overlay_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::pair<proposal_number, write_result>> window_overlay_;
+
+  std::unordered_set<std::uint64_t> clients_under_way_;  // with a first write that is not applied yet
 
   // Proposals of this term that are not applied: the first has number applied_proposals_ + 1. The last may be the open
   // batch, which is not handed out yet.

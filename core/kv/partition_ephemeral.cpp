@@ -4,7 +4,7 @@
 // under the lease, or once a round confirms that this replica still leads. Why that is linearizable: whatever is answered
 // was evaluated before any other leader could have served, and in the order of evaluation; with the leadership goes the
 // whole space, and the next leader's starts empty. Why a retry is applied once: the window remembers what this leadership
-// applied, and what an earlier one applied is gone.
+// applied, and a write that was sent to an earlier one is not taken: it may have been applied there, been seen, and be gone.
 #include <type_traits>
 #include <utility>
 
@@ -21,8 +21,6 @@ namespace kahuna::kv {
 
 namespace {
 
-constexpr std::size_t reply_bytes = 256;
-
 // Keys forgotten a sweep: at five sweeps a second, a million in ten seconds over 16 partitions.
 constexpr std::size_t keys_forgotten_per_sweep_max = 2'000;
 
@@ -30,14 +28,17 @@ constexpr std::size_t keys_forgotten_per_sweep_max = 2'000;
 
 void partition_core::evaluate_ephemeral(partition_request request, instant now) {
   if (!is_write(request.op)) {
-    pending_reply reply{{request.origin, evaluate_ephemeral_read(request.op)}, reply_bytes, false};
+    auto reply = waiting_reply(request.origin, evaluate_ephemeral_read(request.op), false);
     if (std::holds_alternative<error>(reply.reply.response)) return reply_now(request.origin, std::move(reply.reply.response));
     return reply_when_read_is_safe(std::move(reply), now);
   }
 
+  if (request.term != term_id{} && request.term != role_.term)
+    return reply_now(request.origin, error{errc::not_leader, "the leader of partition " + std::to_string(id_.value) +
+                                                                 " that the ephemeral write was sent to does not lead any more"});
   const auto known = ephemeral_window_.lookup(request.client, request.sequence);
   if (known.what == request_window::verdict::answered)
-    return reply_when_read_is_safe({{request.origin, repeated_answer(request.op, known.result)}, reply_bytes, true}, now);
+    return reply_when_read_is_safe(waiting_reply(request.origin, repeated_answer(request.op, known.result), true), now);
   if (known.what == request_window::verdict::forgotten)
     return reply_now(request.origin, error{errc::timeout, "the request was answered before, and its answer is forgotten"});
   if (auto refusal = admit_to_window(ephemeral_window_, request)) return reply_now(request.origin, std::move(*refusal));
@@ -66,7 +67,7 @@ void partition_core::evaluate_ephemeral_write(const partition_request& request, 
   if (is_accepted || request.attempt > 1)
     ephemeral_window_.note(request.client, request.floor,
                            {request.sequence, is_accepted, decision.response.revision, decision.response.modified}, stamp);
-  reply_when_read_is_safe({{request.origin, decision.response}, reply_bytes, is_accepted}, now);
+  reply_when_read_is_safe(waiting_reply(request.origin, decision.response, is_accepted), now);
 }
 
 operation_response partition_core::evaluate_ephemeral_read(const operation& op) {
@@ -105,7 +106,10 @@ operation_response partition_core::list_ephemeral(const Request& request) {
     return error{errc::view_lost, "keys that the list needs are gone with their leader or were evicted; begin it again"};
   auto page = kv::evaluate(request, ephemeral_, view);
   if (!page) return page.error();
-  if (!page->response.continue_after.empty()) ephemeral_.keep_view(prefix, view.visible, now_ms);
+  // Where the list's own limit cut it, its user has what was asked for.
+  const bool goes_on = !page->response.continue_after.empty() && (request.limit == 0 || page->response.items.size() < request.limit);
+  if (goes_on && !ephemeral_.keep_view(prefix, page->response.continue_after, view.visible, now_ms))
+    return error{errc::overloaded, "partition " + std::to_string(id_.value) + " has too many lists under way; retry after 1000 ms"};
   return std::move(page->response);
 }
 
@@ -121,11 +125,12 @@ void partition_core::sweep(timestamp stamp) {
   auto found = history_.step(store_, unix_ms(clock_.last()), [&](std::string_view key) { return overlay_.contains(std::string(key)); });
   if (!found) return fail(found.error());
   if (found->removals.empty()) return;
+  // An entry of its own: what a step finds is bounded so that it fits into one, and not beside anything else.
+  close_batch();
   open_batch();
-  for (const auto& removal : found->removals) open_batch_bytes_ += removal.key.size() + 16;
-  open_batch_->removals.insert(open_batch_->removals.end(), std::make_move_iterator(found->removals.begin()),
-                               std::make_move_iterator(found->removals.end()));
-  open_batch_->collected_below_ms = std::max(open_batch_->collected_below_ms, found->collected_below_ms);
+  open_batch_->removals = std::move(found->removals);
+  open_batch_->collected_below_ms = found->collected_below_ms;
+  close_batch();
   sweep_under_way_ = applied_proposals_ + proposals_.size();
 }
 

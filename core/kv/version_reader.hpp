@@ -25,14 +25,15 @@ class version_reader {
   virtual result<std::optional<version>> at_revision(std::string_view key, std::int64_t revision) const = 0;
 
   // Calls `visit` for the keys that start with `prefix` and are greater than `after`, in key order, each with its newest
-  // version whose `created` is not above `visible`, tombstones and expired ones included. Goes on while `visit` says so;
-  // where it returns a non-empty skip target, continues at the first key >= that target.
+  // version whose `created` is not above `visible`, tombstones and expired ones included; with nullptr where there is none,
+  // so that the visitor can bound the walk by what was looked at. Goes on while `visit` says so; where it returns a non-empty
+  // skip target, continues at the first key >= that target.
   enum class walk : std::uint8_t { next, skip_to, stop };
   struct step {
     walk what = walk::next;
     std::string target;  // for skip_to
   };
-  using visitor = std::function<step(std::string_view key, const version& newest)>;
+  using visitor = std::function<step(std::string_view key, const version* newest)>;
   virtual std::optional<error> walk_keys(std::string_view prefix, std::string_view after, timestamp visible,
                                          const visitor& visit) const = 0;
 };

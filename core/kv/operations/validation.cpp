@@ -17,6 +17,17 @@ std::optional<error> validate_value(const shared_bytes& value, std::string_view 
   return std::nullopt;
 }
 
+// What any key may be, reserved ones too.
+std::optional<error> validate_bytes(std::string_view name, std::string_view what) {
+  if (name.empty()) return invalid(std::string(what) + " is empty; give 1 to " + std::to_string(key_bytes_max) + " bytes");
+  if (name.size() > key_bytes_max)
+    return invalid(std::string(what) + " has " + std::to_string(name.size()) + " bytes; at most " +
+                   std::to_string(key_bytes_max) + " are allowed");
+  if (name.find('\0') != std::string_view::npos)
+    return invalid(std::string(what) + " contains a NUL byte, which no key may contain");
+  return std::nullopt;
+}
+
 std::optional<error> validate_expiry(std::int64_t expires_ms) {
   if (expires_ms < 0 || expires_ms > expires_ms_max)
     return invalid("expiry " + std::to_string(expires_ms) + " ms is out of range; it must be 0 (none) to " +
@@ -53,19 +64,19 @@ struct validator {
     return validate_expiry(r.expires_ms);
   }
 
-  std::optional<error> operator()(const get_by_bucket_request& r) const { return validate_name(r.bucket, "bucket"); }
-  std::optional<error> operator()(const scan_by_prefix_request& r) const { return validate_name(r.prefix, "prefix"); }
+  template <class List>
+  std::optional<error> validate_list(const List& r, std::string_view name, std::string_view what) const {
+    if (auto e = validate_name(name, what)) return e;
+    return r.after.empty() ? std::nullopt : validate_bytes(r.after, "after");
+  }
+  std::optional<error> operator()(const get_by_bucket_request& r) const { return validate_list(r, r.bucket, "bucket"); }
+  std::optional<error> operator()(const scan_by_prefix_request& r) const { return validate_list(r, r.prefix, "prefix"); }
 };
 
 }  // namespace
 
 std::optional<error> validate_name(std::string_view name, std::string_view what) {
-  if (name.empty()) return invalid(std::string(what) + " is empty; give 1 to " + std::to_string(key_bytes_max) + " bytes");
-  if (name.size() > key_bytes_max)
-    return invalid(std::string(what) + " has " + std::to_string(name.size()) + " bytes; at most " +
-                   std::to_string(key_bytes_max) + " are allowed");
-  if (name.find('\0') != std::string_view::npos)
-    return invalid(std::string(what) + " contains a NUL byte, which no key may contain");
+  if (auto e = validate_bytes(name, what)) return e;
   if (name.starts_with(routing::reserved_prefix))
     return invalid(std::string(what) + " starts with " + std::string(routing::reserved_prefix) + ", which is reserved");
   return std::nullopt;

@@ -181,6 +181,34 @@ CAF_TEST(a node that does not lead makes the request wait and try again under it
   CAF_CHECK_EQUAL(answer(t), "none");
 }
 
+CAF_TEST(an ephemeral write that may have been applied is not tried at another leader) {
+  open_all();
+  const auto ephemeral_set = [] {
+    auto op = set("k");
+    std::get<kv::set_request>(op).space = kv::durability::ephemeral;
+    return op;
+  };
+  const auto unanswered = submit(ephemeral_set());
+  CAF_CHECK_EQUAL(requests.back().request.term, term_id{1});
+  const auto refused = submit(ephemeral_set());
+  const auto refused_sequence = requests.back().request.sequence;
+  reply(0, refused_sequence, fails(errc::not_leader));
+  reply(0, requests.front().request.sequence, fails(errc::leadership_lost));
+  CAF_CHECK_EQUAL(answer(unanswered), "none");
+  lead(2, 5);
+  // What was sent and not refused was maybe applied; what was refused was not, and is meant for the new leader now.
+  CAF_CHECK_EQUAL(answer(unanswered), "timeout");
+  CAF_CHECK_EQUAL(answer(refused), "none");
+  CAF_CHECK_EQUAL(requests.back().request.sequence, refused_sequence);
+  CAF_CHECK_EQUAL(requests.back().request.term, term_id{5});
+  // A persistent one goes on.
+  const auto persistent = submit(set("k"));
+  CAF_CHECK_EQUAL(requests.back().request.term, term_id{});
+  reply(1, requests.back().request.sequence, fails(errc::leadership_lost));
+  lead(3, 6);
+  CAF_CHECK_EQUAL(answer(persistent), "none");
+}
+
 CAF_TEST(news of a leader makes what waits try at once) {
   open_all();
   static_cast<void>(submit(set("k")));

@@ -53,7 +53,9 @@ struct fixture {
 
   std::string walk(const std::string& prefix, timestamp visible, const std::string& after = "") {
     std::string out;
-    const auto damage = store->walk_keys(prefix, after, visible, [&](std::string_view key, const version& v) {
+    const auto damage = store->walk_keys(prefix, after, visible, [&](std::string_view key, const version* newest) {
+      if (newest == nullptr) return version_reader::step{};
+      const auto& v = *newest;
       out += std::string(key) + '=' + (v.is_tombstone ? "gone" : v.value.str()) + ' ';
       return version_reader::step{};
     });
@@ -152,7 +154,7 @@ CAF_TEST(owners of one budget give up what they hold beyond their share) {
 CAF_TEST(a registered view is read unchanged whatever is written) {
   for (const std::string key : {"a/1", "a/2", "a/3"}) put(key, 0, "old");
   const auto visible = timestamp_at(++ms);
-  store->keep_view("a/", visible, ms);
+  store->keep_view("a/", "", visible, ms);
   for (int r = 1; r < 100; ++r) put("a/2", r, "new");
   erase("a/3", 0);
   put("a/4", 0, "new");
@@ -170,13 +172,36 @@ CAF_TEST(a view whose keys are gone is known to be broken) {
   open(10'000);
   put("a/1", 0, std::string(3000, 'x'));
   const auto visible = timestamp_at(++ms);
-  store->keep_view("a/", visible, ms);
-  store->keep_view("b/", visible, ms);
+  store->keep_view("a/", "", visible, ms);
+  store->keep_view("b/", "", visible, ms);
   for (int i = 0; i < 4; ++i) put("c" + std::to_string(i), 0, std::string(3000, 'x'));
   CAF_CHECK(!store->is_view_intact("a/", visible));
   CAF_CHECK(store->is_view_intact("b/", visible));
   sweep(ms + ephemeral_store::view_kept_ms + 1);
   CAF_CHECK(!store->is_view_intact("b/", visible));
+}
+
+CAF_TEST(a view needs nothing that its list has already) {
+  open(10'000);
+  put("a/1", 0, std::string(3000, 'x'));
+  put("a/2", 0, "small");
+  const auto visible = timestamp_at(++ms);
+  CAF_CHECK(store->keep_view("a/", "a/1", visible, ms));
+  store->touch("a/2");
+  for (int i = 0; i < 3; ++i) {
+    put("c" + std::to_string(i), 0, std::string(3000, 'x'));
+    store->touch("a/2");
+  }
+  CAF_CHECK(!*store->latest("a/1"));
+  CAF_CHECK(store->is_view_intact("a/", visible));
+}
+
+CAF_TEST(the last key gives up its history where that is more than there is) {
+  open(10'000);
+  for (int r = 0; r < 16; ++r) put("k", r, std::string(3000, 'x'));
+  CAF_CHECK_LESS(store->bytes(), 10'000u);
+  CAF_CHECK_EQUAL(at_revision("k", 15), std::string(3000, 'x'));
+  CAF_CHECK_EQUAL(at_revision("k", 0), "none");
 }
 
 CAF_TEST(walks follow a map of everything that was put) {

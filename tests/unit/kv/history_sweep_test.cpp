@@ -231,4 +231,43 @@ CAF_TEST(random histories end as the rules say) {
   }
 }
 
+CAF_TEST(a forgotten key at the end of a step goes and the sweep comes to rest) {
+  for (std::size_t i = 1; i < history_sweep::versions_per_step_max; ++i) write("a" + std::to_string(100'000 + i), 0, 1000);
+  write("b", 0, 1000, 2000);
+  for (const bool is_last : {true, false}) {
+    if (!is_last) {
+      write("b", 0, 1000, 2000);
+      write("c", 0, 1000);
+    }
+    history_sweep sweep({0, 1});
+    const auto step = [&](std::uint64_t now_ms) {
+      const auto found = sweep.step(*store, now_ms, [](std::string_view) { return false; });
+      CAF_REQUIRE(found.has_value());
+      apply({}, found->removals, found->collected_below_ms);
+    };
+    for (std::uint64_t now_ms = 1'000'000; now_ms < 1'020'000; now_ms += 1000) step(now_ms);
+    CAF_CHECK(left().find("b0") == std::string::npos);
+    const auto before = sweep.rounds();
+    for (std::uint64_t now_ms = 2'000'000; now_ms < 2'060'000; now_ms += 200) step(now_ms);
+    CAF_CHECK_LESS_OR_EQUAL(sweep.rounds() - before, 1u);
+  }
+}
+
+CAF_TEST(a step is bounded by the bytes that it looks at and that it finds) {
+  const auto idle = [](std::string_view) { return false; };
+  for (int i = 0; i < 100; ++i) {
+    const auto stamp = timestamp_at(1000);
+    apply({{"k" + std::to_string(i), {0, false, stamp, stamp, 2000, std::string(100'000, 'x')}}}, {}, 0);
+  }
+  history_sweep large_values({0, 1});
+  const auto of_values = large_values.step(*store, 1'000'000, idle)->removals.size();
+  CAF_CHECK(of_values >= 10 && of_values <= 12);
+
+  open();
+  for (int i = 0; i < 1000; ++i) write(std::string(4000, 'k') + std::to_string(i), 0, 1000, 2000);
+  history_sweep long_keys({0, 1});
+  const auto of_keys = long_keys.step(*store, 1'000'000, idle)->removals.size();
+  CAF_CHECK(of_keys >= 60 && of_keys <= 70);
+}
+
 CAF_TEST_FIXTURE_SCOPE_END()

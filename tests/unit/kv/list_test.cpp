@@ -133,6 +133,28 @@ CAF_TEST(a page ends where enough keys were looked at and the list goes on behin
   CAF_CHECK(page->response.continue_after.empty());
 }
 
+CAF_TEST(a page is cut by the bytes that it looked at) {
+  for (int i = 0; i < 50; ++i) put("a/gone" + std::to_string(100 + i), 0, std::string(200'000, 'x'), 50);
+  put("a/live", 0, "v");
+  get_by_bucket_request request;
+  request.bucket = "a";
+  const auto page = evaluate(request, *store, {timestamp{stamp}, 100});
+  CAF_REQUIRE(page.has_value());
+  CAF_CHECK(page->response.items.empty());
+  CAF_CHECK_EQUAL(page->response.continue_after, "a/gone120");
+  request.after = "a/gone149";
+  CAF_CHECK_EQUAL(+evaluate(request, *store, {timestamp{stamp}, 100})->response.items.size(), 1u);
+}
+
+CAF_TEST(keys that a view does not see are looked at too) {
+  for (std::size_t i = 0; i < page_keys_examined_max + 5; ++i) put("a/new" + std::to_string(100'000 + i), 0, "");
+  get_by_bucket_request request;
+  request.bucket = "a";
+  const auto page = evaluate(request, *store, {timestamp{1}, 100});
+  CAF_REQUIRE(page.has_value());
+  CAF_CHECK_EQUAL(page->response.continue_after, "a/new" + std::to_string(100'000 + page_keys_examined_max - 1));
+}
+
 CAF_TEST(pages are bounded by bytes but never empty) {
   const std::string large(600'000, 'v');
   for (int i = 0; i < 3; ++i) put("a/k" + std::to_string(i), 0, large);

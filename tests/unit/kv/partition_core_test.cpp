@@ -8,6 +8,7 @@
 #include "core/base/prng.hpp"
 #include "core/kv/partition_core.hpp"
 #include "messages/codec/portable_archive.hpp"
+#include "messages/protocol.hpp"
 #include "persistence/data_store.hpp"
 #include "persistence/memory_store.hpp"
 
@@ -616,6 +617,61 @@ CAF_TEST(a refusal and a list that rest on an expiry wait for it too) {
   CAF_CHECK(std::get<list_response>(replies.at(list)).items.empty());
 }
 
+CAF_TEST(a key whose extension is on its way is not told to be absent) {
+  lead(1);
+  commit();
+  ask(expiring("b/k", "v", 100));
+  ask(expiring("b/l", "v", 100));
+  commit();
+  wall += 99;
+  const auto extended = ask(extend_request{"b/k", durability::persistent, 60'000});  // it is live then
+  wall += 1;
+  const auto read = ask(get("b/k"));
+  const auto exists = ask(exists_request{"b/k", durability::persistent});
+  const auto other = ask(get("b/l"));
+  get_by_bucket_request list;
+  list.bucket = "b";
+  const auto listed = ask(list);
+  commit();
+  CAF_CHECK(std::get<extend_response>(replies.at(extended)).is_extended);
+  CAF_CHECK_EQUAL(answer(read), "v r0");
+  CAF_CHECK(std::get<exists_response>(replies.at(exists)).is_found);
+  CAF_CHECK_EQUAL(answer(other), "not found");
+  CAF_REQUIRE(is_answered(listed));
+  const auto keys = std::get<list_response>(replies.at(listed)).items;
+  CAF_CHECK(std::any_of(keys.begin(), keys.end(), [](const listed_key& item) { return item.key == "b/k"; }));
+  CAF_CHECK_EQUAL(answer(ask(get("b/k"))), "v r0");
+}
+
+CAF_TEST(a key whose conditional set is on its way is not told to be absent) {
+  lead(1);
+  commit();
+  ask(expiring("k", "v", 100));
+  commit();
+  wall += 99;
+  const auto first = ask(conditional("k", "w", true));  // it is live then
+  wall += 1;
+  const auto second = ask(set("k", "x"));
+  const auto read = ask(get("k"));
+  CAF_CHECK_EQUAL(answer(read), "v r0");
+  commit();
+  CAF_CHECK_EQUAL(answer(first), "set r1");
+  CAF_CHECK_EQUAL(answer(second), "set r2");
+}
+
+CAF_TEST(a key that expired is absent also while it is being set) {
+  lead(1);
+  commit();
+  ask(expiring("k", "v", 100));
+  commit();
+  wall += 150;
+  const auto write = ask(set("k", "w"));
+  const auto read = ask(get("k"));
+  commit();
+  CAF_CHECK_EQUAL(answer(write), "set r1");
+  CAF_CHECK_EQUAL(answer(read), "not found");
+}
+
 CAF_TEST(an accepted write on an expired key needs no further entry) {
   lead(1);
   commit();
@@ -692,6 +748,30 @@ CAF_TEST(what is on its way out is not found again) {
   wall += 10'000;
   step(kv::sweep{timestamp_at(wall)});
   CAF_CHECK_EQUAL(uncommitted.size(), 1u);
+}
+
+CAF_TEST(what a sweep takes away fits into a frame and travels alone) {
+  partition_options keeps_one;
+  keeps_one.history.revisions_max = 1;
+  open(keeps_one);
+  lead(1);
+  commit();
+  const std::string key(4096, 'k');
+  for (int i = 0; i < 1000; ++i) ask(set(key, "v"));
+  commit();
+  wall += history_sweep::grace_ms + 1;
+  operations work;
+  work.stamp = timestamp_at(wall);
+  std::size_t removed = 0;
+  for (int i = 0; i < 20; ++i) {
+    step(kv::sweep{timestamp_at(wall += 3000)});
+    if (uncommitted.empty()) continue;
+    CAF_REQUIRE_EQUAL(uncommitted.size(), 1u);
+    CAF_CHECK_LESS(uncommitted.front().payload.size(), 300'000u);
+    removed += messages::decode<write_batch>(uncommitted.front().payload.view())->removals.size();
+    commit();
+  }
+  CAF_CHECK_EQUAL(removed, 999u);
 }
 
 CAF_TEST(a key that is set while it is forgotten goes on counting) {
@@ -824,11 +904,10 @@ CAF_TEST(ephemeral keys expire exactly and are forgotten in the background) {
 CAF_TEST(the pages of an ephemeral list are one consistent read or are refused) {
   lead(1);
   commit();
-  for (const std::string key : {"b/1", "b/2", "b/3"}) ask(ephemeral(set(key, "old")));
+  for (const std::string key : {"b/1", "b/2", "b/3"}) ask(ephemeral(set(key, key == "b/1" ? std::string(page_bytes_max, 'x') : "old")));
   get_by_bucket_request request;
   request.bucket = "b";
   request.space = durability::ephemeral;
-  request.limit = 1;
   const auto first = ask(request);
   CAF_REQUIRE(is_answered(first));
   for (int i = 0; i < 40; ++i) ask(ephemeral(set("b/2", "new")));
@@ -836,7 +915,7 @@ CAF_TEST(the pages of an ephemeral list are one consistent read or are refused) 
   const auto& page = std::get<list_response>(replies.at(first));
   request.view = page.view;
   request.after = page.continue_after;
-  request.limit = 0;
+  CAF_CHECK_EQUAL(request.after, "b/1");
   const auto second = ask(request);
   CAF_REQUIRE(is_answered(second));
   std::string values;
@@ -846,6 +925,101 @@ CAF_TEST(the pages of an ephemeral list are one consistent read or are refused) 
   lead(3);
   commit();
   CAF_CHECK_EQUAL(answer(ask(request)), "view_lost");
+}
+
+CAF_TEST(an ephemeral write that was meant for an earlier leadership is not taken) {
+  lead(1);
+  commit();
+  const auto meant_for = [&](std::uint64_t meant_term) {
+    partition_request request;
+    request.origin = ++origin;
+    request.client = 7;
+    request.sequence = ++next_sequence;
+    request.issued_at = timestamp_at(wall);
+    request.term = term_id{meant_term};
+    request.op = ephemeral(set("lock", "mine", true));
+    operations work;
+    work.stamp = timestamp_at(wall);
+    work.requests.push_back(std::move(request));
+    step(std::move(work));
+    return origin;
+  };
+  CAF_CHECK_EQUAL(answer(meant_for(1)), "set r0");
+  follow(2);
+  lead(3);
+  commit();
+  CAF_CHECK_EQUAL(answer(meant_for(1)), "not_leader");
+  CAF_CHECK_EQUAL(answer(ask(ephemeral(get("lock")))), "not found");
+  CAF_CHECK_EQUAL(answer(meant_for(3)), "set r0");
+}
+
+CAF_TEST(lists that their limit cut do not end one that is under way) {
+  lead(1);
+  commit();
+  for (const std::string key : {"b/1", "b/2", "b/3"}) ask(ephemeral(set(key, std::string(600'000, 'x'))));
+  get_by_bucket_request request;
+  request.bucket = "b";
+  request.space = durability::ephemeral;
+  const auto first = ask(request);
+  const auto page = std::get<list_response>(replies.at(first));
+  CAF_REQUIRE(!page.continue_after.empty());
+  for (std::size_t i = 0; i < 2 * ephemeral_store::views_max; ++i) {
+    auto limited = request;
+    limited.limit = 1;
+    ask(limited);
+  }
+  request.view = page.view;
+  request.after = page.continue_after;
+  const auto next = ask(request);
+  CAF_CHECK_EQUAL(std::get<list_response>(replies.at(next)).items.size(), 1u);
+}
+
+CAF_TEST(more lists than can be kept are refused and those under way go on) {
+  lead(1);
+  commit();
+  for (const std::string key : {"b/1", "b/2"}) ask(ephemeral(set(key, std::string(600'000, 'x'))));
+  get_by_bucket_request request;
+  request.bucket = "b";
+  request.space = durability::ephemeral;
+  const auto first = ask(request);
+  const auto page = std::get<list_response>(replies.at(first));
+  for (std::size_t i = 1; i < ephemeral_store::views_max; ++i) CAF_REQUIRE(std::holds_alternative<list_response>(replies.at(ask(request))));
+  CAF_CHECK_EQUAL(answer(ask(request)), "overloaded");
+  auto next = request;
+  next.view = page.view;
+  next.after = page.continue_after;
+  CAF_CHECK_EQUAL(std::get<list_response>(replies.at(ask(next))).items.size(), 1u);
+  wall += ephemeral_store::view_idle_ms;
+  CAF_CHECK(std::holds_alternative<list_response>(replies.at(ask(request))));
+}
+
+CAF_TEST(the number of clients that are remembered is bounded for new ones too) {
+  partition_options few;
+  few.window_clients_max = 4;
+  open(few);
+  lead(1);
+  commit();
+  std::vector<std::uint64_t> asked;
+  for (std::uint64_t c = 1; c <= 100; ++c) asked.push_back(ask(set("k", "v"), c, 1, 1));
+  commit();
+  CAF_CHECK_EQUAL(core->look().window_clients, 4u);
+  CAF_CHECK_EQUAL(answer(asked[3]), "set r3");
+  CAF_CHECK_EQUAL(answer(asked[4]), "overloaded");
+  const auto again = ask(set("k", "v"), 2, 2, 2);
+  commit();
+  CAF_CHECK_EQUAL(answer(again), "set r4");
+}
+
+CAF_TEST(answers that wait are counted with what they hold) {
+  lead(1, false);
+  commit();
+  for (int i = 0; i < 10; ++i) ask(set("b/" + std::to_string(i), std::string(100'000, 'x')));
+  commit();
+  get_by_bucket_request request;
+  request.bucket = "b";
+  int waiting = 0;
+  for (int i = 0; i < 200; ++i) waiting += !is_answered(ask(request));
+  CAF_CHECK_LESS(waiting, 35);
 }
 
 CAF_TEST_FIXTURE_SCOPE_END()

@@ -43,16 +43,16 @@ client_requests sample_requests() {
   set.if_value = shared_bytes("old");
   set.if_revision = -1;
   set.expires_ms = 1500;
-  body.requests.push_back({5, timestamp{70}, 4, 1, 900, set});
+  body.requests.push_back({5, timestamp{70}, 4, 1, 900, term_id{3}, set});
   kv::get_request get;
   get.key = "k";
   get.at_revision = 3;
-  body.requests.push_back({6, timestamp{70}, 4, 2, 900, get});
+  body.requests.push_back({6, timestamp{70}, 4, 2, 900, {}, get});
   kv::scan_by_prefix_request scan;
   scan.prefix = "p";
   scan.partition = partition_id{4};
   scan.view = {timestamp{1}, 2};
-  body.requests.push_back({7, timestamp{70}, 4, 1, 900, scan});
+  body.requests.push_back({7, timestamp{70}, 4, 1, 900, {}, scan});
   return body;
 }
 

@@ -40,7 +40,9 @@ struct fixture {
 
   std::string walk(const std::string& prefix, const std::string& after = "", timestamp visible = timestamp{1'000'000}) {
     std::string seen;
-    const auto damage = store->walk_keys(prefix, after, visible, [&](std::string_view key, const version& v) -> data_store::step {
+    const auto damage = store->walk_keys(prefix, after, visible, [&](std::string_view key, const version* newest) -> data_store::step {
+      if (newest == nullptr) return {};
+      const auto& v = *newest;
       seen += std::string(key) + ":r" + std::to_string(v.revision) + (v.is_tombstone ? "x " : " ");
       return {};
     });
@@ -107,7 +109,7 @@ CAF_TEST(a walk gives each key once with what the view sees) {
 CAF_TEST(a walk skips and stops where it is told to) {
   for (const auto* key : {"a1", "a2", "b1", "c1", "c2"}) apply({{key, made(0, "v")}});
   std::string seen;
-  const auto damage = store->walk_keys("", "", timestamp{100}, [&](std::string_view key, const version&) -> data_store::step {
+  const auto damage = store->walk_keys("", "", timestamp{100}, [&](std::string_view key, const version*) -> data_store::step {
     seen += std::string(key) + ' ';
     if (key == "a1") return {data_store::walk::skip_to, "b"};
     if (key == "c1") return {data_store::walk::stop, {}};
@@ -125,7 +127,7 @@ CAF_TEST(partitions share a store and nothing else) {
   CAF_CHECK(other->load_windows()->empty());
   const auto neighbour = open(partition_id{0});
   std::size_t seen = 0;
-  CAF_CHECK(!neighbour->walk_keys("", "", timestamp{100}, [&](std::string_view, const version&) -> data_store::step {
+  CAF_CHECK(!neighbour->walk_keys("", "", timestamp{100}, [&](std::string_view, const version*) -> data_store::step {
     ++seen;
     return {};
   }));
@@ -187,7 +189,9 @@ CAF_TEST(random histories equal a plain map) {
   }
   std::size_t seen = 0;
   auto expected = newest.begin();
-  CAF_CHECK(!store->walk_keys("", "", timestamp{1'000'000}, [&](std::string_view key, const version& v) -> data_store::step {
+  CAF_CHECK(!store->walk_keys("", "", timestamp{1'000'000}, [&](std::string_view key, const version* found) -> data_store::step {
+    CAF_REQUIRE(found != nullptr);
+    const auto& v = *found;
     CAF_REQUIRE(expected != newest.end());
     CAF_CHECK_EQUAL(key, expected->first);
     CAF_CHECK(v == expected->second);
@@ -210,6 +214,35 @@ CAF_TEST(a restart finds the last checkpoint and maybe effects behind it) {
   CAF_CHECK_EQUAL(store->applied_stamp(), stamp_then);
   apply_without_checkpoint({{"k", second}});
   CAF_CHECK_EQUAL(walk(""), "k:r1 ");
+}
+
+CAF_TEST(an old moment is found in a long history with gaps and deletions) {
+  // Stamps of the versions of k by their place, newest last; some are taken away.
+  std::vector<version> versions;
+  prng dice(9);
+  for (std::int64_t r = 0; r < 200; ++r) {
+    versions.push_back(made(r, "v" + std::to_string(r)));
+    apply({{"k", versions.back()}});
+    if (dice.below(4) != 0) continue;
+    versions.push_back(made(r, "", true));
+    apply({{"k", versions.back()}});
+  }
+  std::vector<kv::removal> gone;
+  std::erase_if(versions, [&](const version& v) {
+    if (dice.below(5) != 0) return false;
+    gone.push_back({"k", v.revision, v.is_tombstone});
+    return true;
+  });
+  const std::vector<kv::mutation> none;
+  store->apply({store->applied_index() + 1, timestamp{++stamp}, &none, &gone, 0, nullptr});
+  apply({{"l", made(0, "behind")}});
+  for (std::uint64_t visible = 0; visible <= stamp; ++visible) {
+    std::string expected;
+    for (const auto& v : versions)
+      if (v.created <= timestamp{visible}) expected = "k:r" + std::to_string(v.revision) + (v.is_tombstone ? "x " : " ");
+    if (timestamp{visible} >= timestamp{stamp}) expected += "l:r0 ";
+    CAF_CHECK_EQUAL(walk("", "", timestamp{visible}), expected);
+  }
 }
 
 CAF_TEST_FIXTURE_SCOPE_END()
