@@ -18,10 +18,12 @@ void append_version(std::string& key, std::int64_t revision, bool is_tombstone) 
   key.push_back(is_tombstone ? 0 : 1);
 }
 
-// The user's key inside a stored one; empty where it is none of ours.
+// The user's key inside a stored one; empty where it is none of ours. Only with one NUL, in its place, do stored keys order
+// as users' keys do, which walks rely on to come to an end.
 std::string_view user_key(std::string_view stored) {
   if (stored.size() <= partition_bytes + version_suffix_bytes) return {};
-  return stored.substr(partition_bytes, stored.size() - partition_bytes - version_suffix_bytes);
+  const auto size = stored.size() - partition_bytes - version_suffix_bytes;
+  return stored.find('\0', partition_bytes) == partition_bytes + size ? stored.substr(partition_bytes, size) : std::string_view();
 }
 
 }  // namespace
@@ -66,6 +68,7 @@ error data_store::damaged(std::string_view key, const std::string& what) const {
 }
 
 result<kv::version> data_store::decode_version(std::string_view stored_key, std::string_view record) const {
+  if (user_key(stored_key).empty()) return damaged(stored_key, "no version of a key is stored so");
   auto version = decode_record<kv::version>(stored_key, record);
   if (!version) return damaged(user_key(stored_key), version.error().message);
   return version;
@@ -108,6 +111,7 @@ std::optional<error> data_store::walk_keys(std::string_view prefix_of_keys, std:
   cursor->seek(partition_prefix + target);
   while (cursor->is_valid() && cursor->key().starts_with(partition_prefix)) {
     const std::string key(user_key(cursor->key()));
+    if (key.empty()) return damaged(cursor->key(), "no version of a key is stored so");
     if (!std::string_view(key).starts_with(prefix_of_keys)) return std::nullopt;
 
     // The newest of its versions that the view sees.
