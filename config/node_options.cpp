@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "config/version.hpp"
+#include "core/routing/partition_map.hpp"
 
 namespace kahuna::config {
 
@@ -281,7 +282,7 @@ result<node_options> parse(const settings& given) {
   });
   read.text("initial-cluster", [&](const std::string& value) { return take_members(value, options); });
   constexpr std::uint64_t many = std::numeric_limits<std::int64_t>::max();
-  read.number("partitions", options.partitions, 1, 4096);
+  read.number("partitions", options.partitions, 1, routing::partitions_max);
   read.number("replication-factor", options.replication_factor, 1, 9);
   read.number("heartbeat-interval", options.heartbeat_interval_ms, 1, 10'000);
   read.number("election-timeout", options.election_timeout_ms, 10, 60'000);

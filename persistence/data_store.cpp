@@ -1,6 +1,7 @@
 #include "persistence/data_store.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "core/base/check.hpp"
@@ -21,10 +22,12 @@ void append_version(std::string& key, std::int64_t revision, bool is_tombstone) 
   key.push_back(is_tombstone ? 0 : 1);
 }
 
-// The user's key inside a stored one; empty where it is none of ours.
+// The user's key inside a stored one; empty where it is none of ours. Only with one NUL, in its place, do stored keys order
+// as users' keys do, which walks rely on to come to an end.
 std::string_view user_key(std::string_view stored) {
   if (stored.size() <= partition_bytes + version_suffix_bytes) return {};
-  return stored.substr(partition_bytes, stored.size() - partition_bytes - version_suffix_bytes);
+  const auto size = stored.size() - partition_bytes - version_suffix_bytes;
+  return stored.find('\0', partition_bytes) == partition_bytes + size ? stored.substr(partition_bytes, size) : std::string_view();
 }
 
 }  // namespace
@@ -69,6 +72,7 @@ error data_store::damaged(std::string_view key, const std::string& what) const {
 }
 
 result<kv::version> data_store::decode_version(std::string_view stored_key, std::string_view record) const {
+  if (user_key(stored_key).empty()) return damaged(stored_key, "no version of a key is stored so");
   auto version = decode_record<kv::version>(stored_key, record);
   if (!version) return damaged(user_key(stored_key), version.error().message);
   return version;
@@ -111,6 +115,7 @@ std::optional<error> data_store::walk_keys(std::string_view prefix_of_keys, std:
   cursor->seek(partition_prefix + target);
   while (cursor->is_valid() && cursor->key().starts_with(partition_prefix)) {
     const std::string key(user_key(cursor->key()));
+    if (key.empty()) return damaged(cursor->key(), "no version of a key is stored so");
     if (!std::string_view(key).starts_with(prefix_of_keys)) return std::nullopt;
 
     const auto newest = newest_created_by(visible, *cursor, versions_key(key));
@@ -159,7 +164,7 @@ result<std::optional<kv::version>> data_store::newest_created_by(timestamp visib
   // The first version at or below `low` is visible, or there is none; the first at or below `high` is not.
   std::int64_t low = kv::no_revision, high = (*found)->revision;
   while (low + 1 < high) {
-    const auto middle = low + (high - low) / 2;
+    const auto middle = std::midpoint(low, high);
     seek(middle);
     if (is_here()) {
       auto version = decode_version(cursor.key(), cursor.value());

@@ -1,4 +1,4 @@
-# What scripts/run and scripts/test share. Sourced, never run.
+# What the other scripts share. Sourced, never run.
 #
 # Afterwards the working directory is the top of the tree, and the functions below exist.
 set -euo pipefail

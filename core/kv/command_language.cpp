@@ -57,26 +57,15 @@ struct token {
   std::size_t column = 1;  // of its first byte; bad: of the byte that is wrong
 };
 
-// Cuts the line into tokens, of which the last is `end` or `bad`. A bad token is reported only once the grammar gets
-// to it, so that users hear of the leftmost mistake.
+// Cuts the line into tokens, of which the last is `end` or `bad`. One at a time, when the grammar asks for it: so users
+// hear of the leftmost mistake, and a long line of short tokens takes no more memory than a short one.
 class lexer {
  public:
   explicit lexer(std::string_view line) : line_(line) {
     if (line_.ends_with('\r')) line_.remove_suffix(1);
   }
 
-  std::vector<token> run() {
-    std::vector<token> tokens;
-    do tokens.push_back(next());
-    while (tokens.back().kind != token_kind::end && tokens.back().kind != token_kind::bad);
-    return tokens;
-  }
-
- private:
-  bool is_at_end() const { return at_ == line_.size(); }
-
-  static token bad(std::size_t at, std::string message) { return {token_kind::bad, std::move(message), at + 1}; }
-
+  // Requires that the one before was not the last.
   token next() {
     while (!is_at_end() && is_blank(line_[at_])) ++at_;
     if (is_at_end() || line_[at_] == '#') return {token_kind::end, "", at_ + 1};
@@ -88,6 +77,11 @@ class lexer {
     if (at_ > 0 && is_bare(line_[at_ - 1])) return bad(at_, "expected a blank before the quote");
     return is_quote(c) ? quoted() : word();
   }
+
+ private:
+  bool is_at_end() const { return at_ == line_.size(); }
+
+  static token bad(std::size_t at, std::string message) { return {token_kind::bad, std::move(message), at + 1}; }
 
   token word() {
     const auto first = at_;
@@ -187,7 +181,7 @@ constexpr std::array<verb_row, 15> verbs{{
 // Recursive descent over the tokens. Each step returns whether it went well; the first that did not left `failure_`.
 class parser {
  public:
-  explicit parser(std::vector<token> tokens) : tokens_(std::move(tokens)) {}
+  explicit parser(std::string_view line) : lexer_(line), here_(lexer_.next()) {}
 
   parsed_line run() {
     if (here().kind == token_kind::end) return std::monostate{};
@@ -196,10 +190,10 @@ class parser {
   }
 
  private:
-  token& here() { return tokens_[at_]; }
-  const token& here() const { return tokens_[at_]; }
+  token& here() { return here_; }
+  const token& here() const { return here_; }
   // The last token is never passed: nothing takes an end or a bad token.
-  void advance() { ++at_; }
+  void advance() { here_ = lexer_.next(); }
 
   bool fail(std::size_t column, std::string message) {
     failure_ = {column, std::move(message)};
@@ -433,8 +427,8 @@ class parser {
     return true;
   }
 
-  std::vector<token> tokens_;
-  std::size_t at_ = 0;
+  lexer lexer_;
+  token here_;
   std::vector<std::string_view> given_;  // the options met so far
   statement statement_;
   syntax_error failure_;
@@ -442,7 +436,7 @@ class parser {
 
 }  // namespace
 
-parsed_line parse_line(std::string_view line) { return parser(lexer(line).run()).run(); }
+parsed_line parse_line(std::string_view line) { return parser(line).run(); }
 
 error to_error(const syntax_error& e, std::size_t line_number) {
   return {errc::invalid_argument,

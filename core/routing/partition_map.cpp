@@ -17,6 +17,13 @@ std::uint64_t stable_hash(std::string_view bytes) { return XXH64(bytes.data(), b
 
 }  // namespace
 
+bool is_well_formed(const partition_map& map) {
+  if (map.partitions == 0 || map.partitions > partitions_max) return false;
+  if (map.replication_factor == 0 || map.replication_factor > map.members.size()) return false;
+  node_id last = no_node;
+  return std::all_of(map.members.begin(), map.members.end(), [&](const member& m) { return std::exchange(last, m.id) < m.id; });
+}
+
 std::string_view bucket_of(std::string_view key) {
   const auto slash = key.rfind('/');
   return slash == std::string_view::npos ? std::string_view() : key.substr(0, slash);

@@ -41,6 +41,12 @@ struct partition_map {
   }
 };
 
+inline constexpr std::uint32_t partitions_max = 4096;
+
+// Whether the functions below can be asked of a map that came from elsewhere: 1 to partitions_max partitions, members by
+// rising ids above 0, and at least as many of them as a partition has replicas, which are 1 or more.
+bool is_well_formed(const partition_map& map);
+
 inline constexpr std::string_view reserved_prefix = "__kahuna:";
 
 // What stands before the last '/' of a key, where that is not empty; otherwise empty: the key is in no bucket.

@@ -39,4 +39,12 @@ std::variant<std::uint16_t, refusal> check_hello(const hello& received, const ac
   return version;
 }
 
+std::optional<std::string> check_welcome(const welcome& received) {
+  if (received.version < protocol_version_min || received.version > protocol_version_max)
+    return "speaks version " + std::to_string(received.version) + " of the protocol, which was not offered";
+  if (!routing::is_well_formed(received.map)) return "sent a partition map that is none";
+  if (routing::find_member(received.map, received.node) == nullptr) return "is not in the partition map that it sent";
+  return std::nullopt;
+}
+
 }  // namespace kahuna::messages

@@ -1,6 +1,8 @@
 // The first two frames of a connection: may whoever dialed come in? Pure.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <variant>
 
 #include "messages/protocol.hpp"
@@ -17,5 +19,9 @@ struct accepting_node {
 // The protocol version to speak, or the refusal to send. Whether a node comes with the data that it is known by is
 // checked by whoever remembers.
 std::variant<std::uint16_t, refusal> check_hello(const hello& received, const accepting_node& node);
+
+// Why a welcome can't be gone on with; nothing where it can: whoever dialed computes with its map, and makes room for each
+// of its partitions.
+std::optional<std::string> check_welcome(const welcome& received);
 
 }  // namespace kahuna::messages

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "messages/connection/handshake.hpp"
 
 namespace kahuna::messages {
 
@@ -195,6 +196,7 @@ std::optional<std::string> outbound_connection::take_frame(const frame& received
     if (received.kind != frame_kind::welcome) return "is no node of Kahuna";
     const auto said = decode<welcome>(received.body);
     if (!said) return said.error().message;
+    if (auto wrong = check_welcome(*said)) return wrong;
     phase_ = phase::open;
     pauses_.reset();
     pinged_at_ = now();

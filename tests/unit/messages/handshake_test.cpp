@@ -1,6 +1,8 @@
 #define CAF_SUITE handshake
 #include "caf/test/unit_test.hpp"
 
+#include <functional>
+
 #include "messages/connection/handshake.hpp"
 
 using namespace kahuna;
@@ -81,6 +83,20 @@ CAF_TEST(strangers and other versions are refused) {
   said = client_hello();
   said.version_max = 100;
   CAF_CHECK(is_accepted(said));
+}
+
+CAF_TEST(a welcome is gone on with only where its map can be computed with) {
+  const welcome good{protocol_version_max, node_id{2}, 5, timestamp{9}, map, 1 << 20, frame_bytes_max(1 << 20)};
+  CAF_CHECK(!check_welcome(good));
+  const auto is_refused = [&](const std::function<void(welcome&)>& change) {
+    auto said = good;
+    change(said);
+    return check_welcome(said).has_value();
+  };
+  CAF_CHECK(is_refused([](welcome& said) { said.version = protocol_version_max + 1; }));
+  CAF_CHECK(is_refused([](welcome& said) { said.node = node_id{3}; }));
+  // A client would make room for each.
+  CAF_CHECK(is_refused([](welcome& said) { said.map.partitions = ~std::uint32_t{0}; }));
 }
 
 CAF_TEST_FIXTURE_SCOPE_END()

@@ -245,4 +245,29 @@ CAF_TEST(an old moment is found in a long history with gaps and deletions) {
   }
 }
 
+CAF_TEST(a stored key of another form is damage and not a walk without end) {
+  apply({{"b", made(0, "v")}});
+  std::string partition;
+  append_be32(partition, 1);
+  std::string suffix(1, '\0');
+  append_be64(suffix, ~std::uint64_t{0});
+  suffix.push_back(1);
+  // Too short, without a key, without the NUL, and with one too many; enough of them for a walk to jump over the rest.
+  for (const auto& form : {std::string("a"), suffix, "a" + suffix.substr(1), std::string("a\0b", 3) + suffix}) {
+    const auto before = *disk;
+    const auto batch = disk->make_batch();
+    for (char last = 1; last <= 12; ++last) {
+      auto key = partition + form;
+      if (form.size() < suffix.size()) key += last;
+      batch->put(family::main, key, encode_record(key, made(last, "v")));
+    }
+    static_cast<void>(disk->write(*batch, sync::yes));
+    CAF_CHECK(walk("").find("no version of a key is stored so") != std::string::npos);
+    const auto damage = store->walk_versions(std::nullopt, [](std::string_view, const version&) { return true; });
+    CAF_CHECK(damage && damage->code == errc::data_corrupted);
+    *disk = before;
+  }
+  CAF_CHECK_EQUAL(walk(""), "b:r0 ");
+}
+
 CAF_TEST_FIXTURE_SCOPE_END()

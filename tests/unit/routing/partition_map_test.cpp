@@ -74,3 +74,23 @@ CAF_TEST(a cluster is the same whoever forms it and another where anything diffe
                               form_cluster({{"n1", "h:1"}}, 16, 1).cluster_id};
   CAF_CHECK_EQUAL(ids.size(), 6u);
 }
+
+CAF_TEST(a map that came from elsewhere is looked at before it is computed with) {
+  const auto good = form_cluster({{"n1", "h:1"}, {"n2", "h:2"}}, partitions_max, 2);
+  CAF_CHECK(is_well_formed(good));
+  auto map = good;
+  map.partitions = 0;
+  CAF_CHECK(!is_well_formed(map));
+  map.partitions = partitions_max + 1;
+  CAF_CHECK(!is_well_formed(map));
+  map = good;
+  map.replication_factor = 0;
+  CAF_CHECK(!is_well_formed(map));
+  map.replication_factor = 3;
+  CAF_CHECK(!is_well_formed(map));
+  map = good;
+  map.members[1].id = map.members[0].id;
+  CAF_CHECK(!is_well_formed(map));
+  map.members[0].id = no_node;
+  CAF_CHECK(!is_well_formed(map));
+}

@@ -1,0 +1,107 @@
+#include "tests/fuzz/message_samples.hpp"
+
+namespace kahuna::fuzz {
+
+routing::partition_map sample_map() { return routing::form_cluster({{"n1", "h1:1"}, {"n2", "h2:1"}, {"n3", "h3:1"}}, 16, 3); }
+
+messages::hello sample_client_hello() {
+  messages::hello said;
+  said.client_id = 77;
+  return said;
+}
+
+messages::hello sample_node_hello() {
+  messages::hello said;
+  said.role = messages::connection_role::node;
+  said.cluster_id = sample_map().cluster_id;
+  said.node = node_id{2};
+  said.incarnation = 5;
+  said.election_timeout_ms = 300;
+  return said;
+}
+
+messages::welcome sample_welcome() {
+  return {1, node_id{2}, 5, timestamp_at(1'700'000'000'000), sample_map(), 1 << 20, messages::frame_bytes_max(1 << 20)};
+}
+
+messages::refusal sample_refusal() { return {{errc::permission_denied, "this node is of another cluster"}, true}; }
+
+messages::client_requests sample_requests() {
+  kv::set_request set{
+      .key = "services/auth", .value = "value", .if_absent = true, .if_value = "old", .if_revision = -1, .expires_ms = 1500};
+  kv::get_request get{.key = "k", .space = kv::durability::ephemeral, .at_revision = 3};
+  kv::get_by_bucket_request bucket{.bucket = "services", .after = "services/a", .limit = 9, .view = {timestamp{1}, 2}};
+  kv::scan_by_prefix_request scan{.prefix = "s", .partition = partition_id{4}, .view = {timestamp{1}, 2}};
+  messages::client_requests body;
+  body.observed = timestamp_at(1'700'000'000'000);
+  std::uint64_t sequence = 1;
+  for (const kv::operation& op :
+       std::vector<kv::operation>{set, get, kv::exists_request{.key = "k"}, kv::delete_request{.key = "k"},
+                                  kv::extend_request{.key = "k", .expires_ms = 300}, bucket, scan})
+    body.requests.push_back({sequence++, body.observed, 1, 2, 900, {}, op});
+  return body;
+}
+
+messages::client_replies sample_replies() {
+  const auto now = timestamp_at(1'700'000'000'001);
+  kv::list_response page;
+  page.items.push_back({"services/a", "1", 2, 1'700'000'009'000, now});
+  page.items.push_back({"services/b", std::string(40, 'v'), 0, 0, now});
+  page.has_more = true;
+  page.continue_after = "services/b";
+  page.view = {now, 8};
+  kv::get_response get{.is_found = true, .revision = 1, .value = "v", .modified = now};
+  messages::client_replies body;
+  body.now = now;
+  std::uint64_t sequence = 1;
+  for (const kv::operation_response& response : std::vector<kv::operation_response>{
+           error{errc::overloaded, "later"}, kv::set_response{true, 4, now}, get, kv::exists_response{true, 1, 0, now},
+           kv::delete_response{true, 1, now}, kv::extend_response{true, 1, now}, page})
+    body.replies.push_back({sequence++, 1, response});
+  return body;
+}
+
+messages::leaders sample_leaders() {
+  return {
+      {{partition_id{0}, term_id{2}, node_id{3}}, {partition_id{1}, term_id{300}, node_id{2}}, {partition_id{2}, {}, no_node}}};
+}
+
+messages::cluster_reply sample_cluster_reply() {
+  messages::cluster_reply body{9, node_id{2}, {node_id{2}, node_id{3}}, sample_leaders().partitions, {}};
+  body.replicas.push_back(
+      {partition_id{1}, raft::role_kind::leader, term_id{4}, log_index{300}, log_index{299}, "node 2 leads"});
+  return body;
+}
+
+messages::peer_messages sample_peer_messages() {
+  raft::append_request append;
+  append.term = term_id{3};
+  append.prev_log_index = log_index{8};
+  append.prev_log_term = term_id{2};
+  append.commit_index = log_index{7};
+  append.round = 12;
+  append.entries.push_back({term_id{3}, log_index{9}, raft::entry_kind::command, "payload"});
+  append.entries.push_back({term_id{3}, log_index{10}, raft::entry_kind::no_op, {}});
+  messages::peer_messages body;
+  body.now = timestamp_at(1'700'000'000'000);
+  body.envelopes.push_back({partition_id{1}, append});
+  body.envelopes.push_back({partition_id{2}, raft::vote_request{term_id{4}, log_index{9}, term_id{3}, true}});
+  body.envelopes.push_back({partition_id{2}, raft::vote_response{term_id{4}, true, true}});
+  body.envelopes.push_back(
+      {partition_id{3}, raft::append_response{term_id{4}, 3, false, {}, log_index{8}, log_index{7}, term_id{2}}});
+  return body;
+}
+
+messages::forwarded_requests sample_forwarded_requests() {
+  messages::forwarded_requests body;
+  for (const auto& request : sample_requests().requests) body.requests.push_back({request.sequence + 100, 77, request});
+  return body;
+}
+
+messages::forwarded_replies sample_forwarded_replies() {
+  messages::forwarded_replies body;
+  for (const auto& reply : sample_replies().replies) body.replies.push_back({reply.sequence + 100, reply.response});
+  return body;
+}
+
+}  // namespace kahuna::fuzz

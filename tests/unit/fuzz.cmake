@@ -1,0 +1,6 @@
+if(TARGET fuzz_targets)
+  kahuna_test(unit_fuzz SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/fuzz_test.cpp DEPENDS cli LINK fuzz_targets LABELS unit)
+  get_target_property(fuzz_target_names fuzz_targets TARGET_NAMES)
+  list(JOIN fuzz_target_names " " fuzz_target_names)
+  target_compile_definitions(unit_fuzz PRIVATE KAHUNA_FUZZ_TARGETS="${fuzz_target_names}")
+endif()
