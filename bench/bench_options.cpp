@@ -2,6 +2,7 @@
 
 #include <boost/program_options.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <sstream>
@@ -50,6 +51,16 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
       ("format", text(), "console or json (console)")
       ("seed", text(), "of the keys that are drawn (1)")
       ("help", "print this");
+  // Not left to Boost, whose error puts the argument into itself for ever where it holds `%original_token%`. No value
+  // begins with a dash.
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument.size() < 2 || argument.front() != '-' || argument == "--" || argument.starts_with("-c")) continue;
+    const auto name = argument.substr(0, argument.find('='));
+    const bool is_known = std::any_of(described.options().begin(), described.options().end(),
+                                      [&](const auto& option) { return name == "--" + option->long_name(); });
+    if (!is_known) return wrong("unrecognised option '" + name + "'; see --help");
+  }
   po::variables_map given;
   try {
     po::store(po::command_line_parser(argc, argv)

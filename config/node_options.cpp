@@ -73,6 +73,14 @@ std::string trim(const std::string& s) {
 }
 
 result<settings> read_command_line(int argc, const char* const* argv) {
+  // Not left to Boost, whose error puts the argument into itself for ever where it holds `%original_token%`. A value
+  // that begins with two dashes has to stand behind an equals sign.
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (!argument.starts_with("--") || argument == "--") continue;
+    const std::string name(argument.substr(2, argument.find('=') - 2));
+    if (!option_names().contains(name)) return wrong("unrecognised option '--" + name + "'; see --help");
+  }
   const auto described = describe_options();
   po::variables_map values;
   try {

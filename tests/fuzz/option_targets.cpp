@@ -76,7 +76,9 @@ std::vector<std::string> node_option_seeds() {
       "# a file\nnode-id = n1\nlisten = 127.0.0.1:1\r\nhttp = 127.0.0.1:2\nreplication-factor = 1\nheartbeat-interval = 10\n"
       "election-timeout = 100\nmax-value-size = 16777216\nhistory-max-revisions = 3\nhistory-max-age = 9\nlog-level = warn\n"
       "log-format = json\nrejoin = false\n",
-      "--help\n", "--version\n"};
+      "--no%original_token%\n--rejoin=%original_token%\n--=%original_token%\n",
+      "--help\n",
+      "--version\n"};
 }
 
 }  // namespace

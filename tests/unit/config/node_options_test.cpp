@@ -113,6 +113,8 @@ CAF_TEST(what is wrong is named with where it stands) {
   const kahuna::testing::temporary_directory directory;
   check_refused({"--no-such", "1"}, {"no-such"});
   check_refused({"--part", "4"}, {"part"});  // no guessing
+  for (const auto* argument : {"--no%original_token%", "--no%original_token%=", "--=%original_token%"})  // Boost's own placeholder
+    check_refused({argument}, {"unrecognised option '--"});
   check_refused({"stray"}, {"--help"});
   check_refused({"--partitions", "4", "--partitions", "5"}, {"--partitions", "2 times"});
   check_refused({"--partitions"}, {"partitions"});
