@@ -177,6 +177,7 @@ using partition_handle = caf::typed_actor<
     caf::reacts_to<raft_events>,        // applies what is committed, follows changes of leadership
     caf::reacts_to<node_tick>,          // does a piece of the work in the background
     caf::replies_to<get_status>::with<partition_status>,
+    caf::reacts_to<stop>,               // records how far it has applied, and ends
     caf::reacts_to<drain>>;
 
 using raft_peer_handle = caf::typed_actor<

@@ -115,6 +115,11 @@ partition_handle::behavior_type partition_actor(self_pointer self, partition_set
         current.is_drain_sent = false;
         honour(self, current.core->take_ready());
       },
+      // What was proposed and not heard of was promised to nobody.
+      [=](const stop&) {
+        self->state.core->checkpoint();
+        self->quit(caf::exit_reason::user_shutdown);
+      },
   };
 }
 

@@ -320,8 +320,7 @@ void running_node::implementation::stop_actors() {
   if (gateway) caf::anon_send(gateway, actors::stop{});
   if (cluster) caf::anon_send(cluster, actors::stop{});
   for (const auto& [peer, link] : links) caf::anon_send(link, actors::stop{});
-  // What a partition has proposed and not heard of was promised to nobody.
-  for (const auto& [id, partition] : partitions) caf::anon_send_exit(partition, caf::exit_reason::user_shutdown);
+  for (const auto& [id, partition] : partitions) caf::anon_send(partition, actors::stop{});
   if (log_writer) caf::anon_send(log_writer, actors::stop{});
   gateway = actors::gateway_handle();
   cluster = actors::cluster_handle();

@@ -218,17 +218,19 @@ void data_store::apply(const kv::applied_effects& effects) {
     append_version(key, mutation.version.revision, mutation.version.is_tombstone);
     batch->put(family::main, key, encode_record(key, mutation.version));
   }
-  const applied_state applied{effects.index, effects.stamp, effects.collected_below_ms};
-  if (effects.windows != nullptr) {
-    for (const auto& window : effects.windows->replaced) {
-      const auto key = window_key(window.client);
-      batch->put(family::window, key, encode_record(key, window));
-    }
-    for (const auto client : effects.windows->forgotten) batch->erase(family::window, window_key(client));
-    batch->put(family::meta, prefix(), encode_record(prefix(), applied));
-  }
   if (const auto failure = store_->write(*batch, sync::no)) fatal_(*failure);
-  applied_ = applied;
+  applied_ = {effects.index, effects.stamp, effects.collected_below_ms};
+}
+
+void data_store::checkpoint(const kv::window_changes& windows) {
+  const auto batch = store_->make_batch();
+  for (const auto& window : windows.replaced) {
+    const auto key = window_key(window.client);
+    batch->put(family::window, key, encode_record(key, window));
+  }
+  for (const auto client : windows.forgotten) batch->erase(family::window, window_key(client));
+  batch->put(family::meta, prefix(), encode_record(prefix(), applied_));
+  if (const auto failure = store_->write(*batch, sync::no)) fatal_(*failure);
 }
 
 result<std::vector<kv::client_window>> data_store::load_windows() const {

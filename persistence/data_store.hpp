@@ -1,7 +1,7 @@
 // The key/value state of a partition in an ordered store (design §7): kv::partition_store over RocksDB or memory.
 //
 // Not durable by itself: the log is, and is replayed from the applied index found here. It is written by checkpoints (see
-// kv::applied_effects), never before an effect that it stands for.
+// kv::partition_store), never before an effect that it stands for.
 //
 //   main    partition:be32 key 0x00 ~revision:be64 kind → version     kind: 0 tombstone, 1 value. Newest first, and a
 //                                                                     tombstone before the revision that it deleted.
@@ -34,6 +34,7 @@ class data_store final : public kv::partition_store {
   std::optional<error> walk_versions(const std::optional<kv::version_position>& from,
                                      const version_visitor& visit) const override;
   void apply(const kv::applied_effects& effects) override;
+  void checkpoint(const kv::window_changes& windows) override;
   log_index applied_index() const override { return applied_.index; }
   timestamp applied_stamp() const override { return applied_.stamp; }
   std::uint64_t collected_below_ms() const override { return applied_.collected_below_ms; }

@@ -494,12 +494,8 @@ void partition_core::apply_batch(log_index index, const write_batch& batch) {
   const auto stamp = std::max(store_.applied_stamp(), batch.stamp);
   window_.apply(batch.windows, stamp);
   const auto collected_below_ms = std::max(store_.collected_below_ms(), batch.collected_below_ms);
-  std::optional<window_changes> checkpoint;
-  if (++entries_since_checkpoint_ >= options_.checkpoint_entries) {
-    entries_since_checkpoint_ = 0;
-    checkpoint = window_.take_changes();
-  }
-  store_.apply({index, stamp, &batch.mutations, &batch.removals, collected_below_ms, checkpoint ? &*checkpoint : nullptr});
+  store_.apply({index, stamp, &batch.mutations, &batch.removals, collected_below_ms});
+  if (++entries_since_checkpoint_ >= options_.checkpoint_entries) checkpoint();
   for (const auto& removal : batch.removals) cache_.drop(removal.key);
   versions_collected_ += batch.removals.size();
   if (!batch.mutations.empty()) history_.note_written();
@@ -512,6 +508,12 @@ void partition_core::apply_batch(log_index index, const write_batch& batch) {
   applied_index_ = index;
   clock_.observe(stamp);
   ready_.applied = index;
+}
+
+void partition_core::checkpoint() {
+  if (entries_since_checkpoint_ == 0) return;
+  entries_since_checkpoint_ = 0;
+  store_.checkpoint(window_.take_changes());
 }
 
 void partition_core::fail(error damage) {

@@ -74,6 +74,9 @@ class partition_core {
   // Moves out everything owed so far.
   partition_ready take_ready();
 
+  // Has the store record how far was applied, so that a restart after this need apply nothing again.
+  void checkpoint();
+
   // The highest stamp given out or applied: the node's clock must not fall behind it.
   timestamp last_stamp() const { return clock_.last(); }
 

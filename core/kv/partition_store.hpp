@@ -29,8 +29,6 @@ struct applied_effects {
   const std::vector<mutation>* mutations = nullptr;
   const std::vector<removal>* removals = nullptr;  // taken away before the mutations are written; nullptr: none
   std::uint64_t collected_below_ms = 0;            // never falls; see write_batch
-  // Given: a checkpoint. The same batch records how far was applied, and these, for a restart to go on from.
-  const window_changes* windows = nullptr;
 };
 
 // One stored version's place: walks over whole histories go from one to the next.
@@ -53,6 +51,8 @@ class partition_store : public version_reader {
   // effects of later entries, and applies the log again from there: applying an entry twice does what applying it once does,
   // and nothing is read before all that was ever applied is applied again.
   virtual void apply(const applied_effects& effects) = 0;
+  // Records how far was applied, and what the request window became by it. Atomic, and durable no sooner than the effects.
+  virtual void checkpoint(const window_changes& windows) = 0;
 
   // As of the last apply(); when opened, as of the checkpoint that was found.
   virtual log_index applied_index() const = 0;

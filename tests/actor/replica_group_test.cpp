@@ -420,9 +420,8 @@ CAF_TEST(a replica with a damaged record falls silent and the others serve) {
   pass(std::chrono::milliseconds(100));
   auto& n = nodes[harmed];
   CAF_REQUIRE(!n.data_disk->flush());
-  const auto cursor = n.data_disk->cursor(persistence::family::window);
   auto batch = n.data_disk->make_batch();
-  for (cursor->seek(std::string("\0\0\0\1", 4)); cursor->is_valid(); cursor->next()) batch->put(persistence::family::window, cursor->key(), "damaged");
+  batch->put(persistence::family::window, std::string("\0\0\0\1\0\0\0\0\0\0\0\1", 12), "damaged");
   CAF_REQUIRE(!n.data_disk->write(*batch, persistence::sync::yes));
   kill(harmed);
   net->unreachable.erase(harmed);

@@ -26,8 +26,8 @@ struct fixture {
   }
 
   void apply(std::vector<kv::mutation> mutations, std::vector<kv::client_window> windows = {}, std::vector<std::uint64_t> forgotten = {}) {
-    const kv::window_changes changes{std::move(windows), std::move(forgotten)};
-    store->apply({store->applied_index() + 1, timestamp{++stamp}, &mutations, nullptr, 0, &changes});
+    apply_without_checkpoint(std::move(mutations));
+    store->checkpoint({std::move(windows), std::move(forgotten)});
   }
 
   version made(std::int64_t revision, const std::string& value, bool is_tombstone = false) {
@@ -35,7 +35,7 @@ struct fixture {
   }
 
   void apply_without_checkpoint(std::vector<kv::mutation> mutations) {
-    store->apply({store->applied_index() + 1, timestamp{++stamp}, &mutations, nullptr, 0, nullptr});
+    store->apply({store->applied_index() + 1, timestamp{++stamp}, &mutations});
   }
 
   std::string walk(const std::string& prefix, const std::string& after = "", timestamp visible = timestamp{1'000'000}) {
@@ -234,7 +234,7 @@ CAF_TEST(an old moment is found in a long history with gaps and deletions) {
     return true;
   });
   const std::vector<kv::mutation> none;
-  store->apply({store->applied_index() + 1, timestamp{++stamp}, &none, &gone, 0, nullptr});
+  store->apply({store->applied_index() + 1, timestamp{++stamp}, &none, &gone});
   apply({{"l", made(0, "behind")}});
   for (std::uint64_t visible = 0; visible <= stamp; ++visible) {
     std::string expected;
