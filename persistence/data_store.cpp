@@ -14,6 +14,9 @@ namespace {
 constexpr std::size_t partition_bytes = 4;
 constexpr std::size_t version_suffix_bytes = 1 + 8 + 1;  // NUL, revision, kind
 
+// More than this is not collected before it is written.
+constexpr std::size_t collected_bytes_max = 256 << 10;
+
 // So many versions of a key are passed one by one before it is jumped over.
 constexpr int linear_steps_max = 8;
 
@@ -79,6 +82,7 @@ result<kv::version> data_store::decode_version(std::string_view stored_key, std:
 }
 
 result<std::optional<kv::version>> data_store::latest(std::string_view key) const {
+  write_collected();
   const auto start = versions_key(key);
   const auto cursor = store_->cursor(family::main);
   cursor->seek(start);
@@ -93,6 +97,7 @@ result<std::optional<kv::version>> data_store::latest(std::string_view key) cons
 }
 
 result<std::optional<kv::version>> data_store::at_revision(std::string_view key, std::int64_t revision) const {
+  write_collected();
   auto stored_key = versions_key(key);
   append_version(stored_key, revision, false);
   const auto record = store_->get(family::main, stored_key);
@@ -105,6 +110,7 @@ result<std::optional<kv::version>> data_store::at_revision(std::string_view key,
 
 std::optional<error> data_store::walk_keys(std::string_view prefix_of_keys, std::string_view after, timestamp visible,
                                            const visitor& visit) const {
+  write_collected();
   // 0x01 behind a key comes behind all of its versions, and before or at every greater key.
   const auto behind = [](std::string_view key) { return std::string(key) + '\x01'; };
   const auto partition_prefix = prefix();
@@ -183,6 +189,7 @@ result<std::optional<kv::version>> data_store::newest_created_by(timestamp visib
 
 std::optional<error> data_store::walk_versions(const std::optional<kv::version_position>& from,
                                                const version_visitor& visit) const {
+  write_collected();
   const auto partition_prefix = prefix();
   const auto cursor = store_->cursor(family::main, reading::once);
   if (!from) {
@@ -205,31 +212,41 @@ std::optional<error> data_store::walk_versions(const std::optional<kv::version_p
 
 void data_store::apply(const kv::applied_effects& effects) {
   KAHUNA_CHECK(effects.index == applied_.index + 1, effects.index, applied_.index);
-  const auto batch = store_->make_batch();
+  if (!collected_) collected_ = store_->make_batch();
   if (effects.removals != nullptr) {
     for (const auto& removal : *effects.removals) {
       auto key = versions_key(removal.key);
       append_version(key, removal.revision, removal.is_tombstone);
-      batch->erase(family::main, key);
+      collected_->erase(family::main, key);
+      collected_bytes_ += key.size();
     }
   }
   for (const auto& mutation : *effects.mutations) {
     auto key = versions_key(mutation.key);
     append_version(key, mutation.version.revision, mutation.version.is_tombstone);
-    batch->put(family::main, key, encode_record(key, mutation.version));
+    const auto record = encode_record(key, mutation.version);
+    collected_->put(family::main, key, record);
+    collected_bytes_ += key.size() + record.size();
   }
-  if (const auto failure = store_->write(*batch, sync::no)) fatal_(*failure);
   applied_ = {effects.index, effects.stamp, effects.collected_below_ms};
+  if (collected_bytes_ >= collected_bytes_max) write_collected();
 }
 
 void data_store::checkpoint(const kv::window_changes& windows) {
-  const auto batch = store_->make_batch();
+  if (!collected_) collected_ = store_->make_batch();
   for (const auto& window : windows.replaced) {
     const auto key = window_key(window.client);
-    batch->put(family::window, key, encode_record(key, window));
+    collected_->put(family::window, key, encode_record(key, window));
   }
-  for (const auto client : windows.forgotten) batch->erase(family::window, window_key(client));
-  batch->put(family::meta, prefix(), encode_record(prefix(), applied_));
+  for (const auto client : windows.forgotten) collected_->erase(family::window, window_key(client));
+  collected_->put(family::meta, prefix(), encode_record(prefix(), applied_));
+  write_collected();
+}
+
+void data_store::write_collected() const {
+  if (!collected_) return;
+  const auto batch = std::move(collected_);
+  collected_bytes_ = 0;
   if (const auto failure = store_->write(*batch, sync::no)) fatal_(*failure);
 }
 

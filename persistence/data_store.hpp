@@ -9,6 +9,9 @@
 //   window  partition:be32 client:be64                  → client_window
 //   meta    partition:be32                              → applied_state
 //
+// What is applied is collected, and written to the store many entries at a time: when something is read, by checkpoints, and
+// before it grows large. Until then it is in no danger that it would not be in afterwards.
+//
 // Owned by its partition's actor; several may share one store on disk, which takes writes from any thread.
 #pragma once
 
@@ -59,6 +62,7 @@ class data_store final : public kv::partition_store {
   std::string window_key(std::uint64_t client) const;
   std::string versions_key(std::string_view key) const;
   error damaged(std::string_view key, const std::string& what) const;
+  void write_collected() const;
   result<kv::version> decode_version(std::string_view stored_key, std::string_view record) const;
   // From the newest version of a key, where the cursor stands: the newest one that was created by then, if any.
   result<std::optional<kv::version>> newest_created_by(timestamp visible, store_cursor& cursor, const std::string& versions_key) const;
@@ -67,6 +71,9 @@ class data_store final : public kv::partition_store {
   partition_id partition_;
   fatal_handler fatal_;
   applied_state applied_;
+  // Part of what the store is seen to hold: whoever reads writes it first.
+  mutable std::unique_ptr<store_batch> collected_;
+  mutable std::size_t collected_bytes_ = 0;
 };
 
 }  // namespace kahuna::persistence
