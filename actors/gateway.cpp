@@ -396,7 +396,7 @@ void open_session(self_pointer self, caf::io::connection_handle handle) {
   state.sessions.emplace(handle, std::move(session));
   ++state.handshakes;
   self->ack_writes(handle, true);
-  self->configure_read(handle, caf::io::receive_policy::at_most(64 * 1024));
+  self->configure_read(handle, caf::io::receive_policy::at_most(messages::read_bytes_max));
 }
 
 void close_the_overdue(self_pointer self, instant now) {

@@ -14,8 +14,9 @@ namespace {
 constexpr std::size_t partition_bytes = 4;
 constexpr std::size_t version_suffix_bytes = 1 + 8 + 1;  // NUL, revision, kind
 
-// More than this is not collected before it is written.
-constexpr std::size_t collected_bytes_max = 256 << 10;
+// More than this is not collected before it is written: what is written at once holds up its partition, and the others that
+// share the thread.
+constexpr std::size_t collected_bytes_max = 32 << 10;
 
 // So many versions of a key are passed one by one before it is jumped over.
 constexpr int linear_steps_max = 8;

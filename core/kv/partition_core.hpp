@@ -55,7 +55,7 @@ struct partition_options {
   std::size_t window_results_max = 1 << 20;        // of all clients
   // How far was applied, and the request window, are stored with every so manieth entry: a restart applies at most as many
   // again, beside what the store had not written out.
-  std::uint32_t checkpoint_entries = 64;
+  std::uint32_t checkpoint_entries = 1024;
   history_limits history;
   // What ephemeral keys may take, shared with the node's other partitions.
   std::shared_ptr<memory_budget> ephemeral_budget = std::make_shared<local_memory_budget>(std::size_t{256} << 20, 1);

@@ -13,6 +13,8 @@ constexpr auto by_sequence = [](const write_result& result, std::uint64_t sequen
 // Forgetting is spread over entries, so that no single one pays for thousands of idle clients.
 constexpr int forgotten_per_entry_max = 16;
 
+constexpr std::uint64_t activity_resolution_ms = 1000;
+
 }  // namespace
 
 void request_window::load(std::vector<client_window> windows) {
@@ -70,10 +72,15 @@ void request_window::note(std::uint64_t client, std::uint64_t floor, const write
 
 void request_window::take(std::uint64_t client, std::uint64_t floor, const std::vector<write_result>& new_results,
                           timestamp stamp) {
-  auto& window = clients_[client];
-  by_activity_.erase({window.last_active, client});
+  const auto [place, is_new] = clients_.try_emplace(client);
+  auto& window = place->second;
   window.client = client;
-  window.last_active = stamp;
+  // To the second: nobody is forgotten on account of less.
+  if (is_new || unix_ms(stamp) >= unix_ms(window.last_active) + activity_resolution_ms) {
+    by_activity_.erase({window.last_active, client});
+    window.last_active = stamp;
+    by_activity_.emplace(stamp, client);
+  }
   window.floor = std::max(window.floor, floor);
   auto& results = window.results;
   results_ -= results.size();
@@ -84,7 +91,6 @@ void request_window::take(std::uint64_t client, std::uint64_t floor, const std::
   }
   results.erase(results.begin(), std::lower_bound(results.begin(), results.end(), window.floor, by_sequence));
   results_ += results.size();
-  by_activity_.emplace(stamp, client);
 }
 
 void request_window::forget_overdue(timestamp stamp) {

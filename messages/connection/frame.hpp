@@ -16,6 +16,9 @@
 
 namespace kahuna::messages {
 
+// What is read of a connection at a time. CAF clears a buffer of this size for every read, however few bytes come.
+inline constexpr std::size_t read_bytes_max = 16 * 1024;
+
 struct frame {
   frame_kind kind;
   std::string_view body;  // good until the reader is fed or asked again

@@ -157,7 +157,7 @@ bool outbound_connection::take(const dial_check& check) {
 void outbound_connection::greet() {
   handle_ = owner_->add_scribe(std::exchange(socket_, -1));
   owner_->ack_writes(handle_, true);
-  owner_->configure_read(handle_, caf::io::receive_policy::at_most(64 * 1024));
+  owner_->configure_read(handle_, caf::io::receive_policy::at_most(read_bytes_max));
   reader_ = frame_reader(settings_.frame_bytes_max);
   unsent_bytes_ = 0;
   phase_ = phase::greeting;
