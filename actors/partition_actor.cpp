@@ -16,13 +16,6 @@ using self_pointer = partition_handle::stateful_pointer<partition_state>;
 // Origin of the system's own requests: their answers go to nobody.
 constexpr std::uint64_t internal_origin = 0;
 
-void want_drain(self_pointer self) {
-  auto& state = self->state;
-  if (state.is_drain_sent) return;
-  state.is_drain_sent = true;
-  self->send(self, drain{});
-}
-
 // The partition map is stored in partition 0 by its first leader, and by every later one that does not find it: `nx`
 // makes repeating it harmless.
 void store_partition_map(self_pointer self) {
@@ -67,6 +60,15 @@ void honour(self_pointer self, kv::partition_ready ready) {
   }
 }
 
+// Ends every input: at once where nothing else waits, else behind what does, so that it all goes together.
+void settle(self_pointer self) {
+  auto& state = self->state;
+  if (state.is_drain_sent) return;
+  if (self->mailbox().size() == 0) return honour(self, state.core->take_ready());
+  state.is_drain_sent = true;
+  self->send(self, drain{});
+}
+
 }  // namespace
 
 partition_handle::behavior_type partition_actor(self_pointer self, partition_settings settings, partition_peers peers,
@@ -87,7 +89,7 @@ partition_handle::behavior_type partition_actor(self_pointer self, partition_set
       [=](client_operations& operations) {
         auto& current = self->state;
         current.core->step(kv::operations{std::move(operations.requests), current.settings.clock->now()}, now_of(*self));
-        want_drain(self);
+        settle(self);
       },
       [=](raft_events& events) {
         auto& current = self->state;
@@ -98,7 +100,7 @@ partition_handle::behavior_type partition_actor(self_pointer self, partition_set
         if (!events.committed.empty()) current.core->step(kv::committed_entries{std::move(events.committed)}, now);
         if (!events.reads.empty()) current.core->step(std::move(events.reads), now);
         if (is_new_leader && current.settings.raft.partition == partition_id{0}) store_partition_map(self);
-        want_drain(self);
+        settle(self);
       },
       [=](const node_tick&) {
         auto& current = self->state;

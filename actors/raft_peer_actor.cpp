@@ -12,11 +12,7 @@ using self_pointer = raft_peer_handle::stateful_pointer<raft_peer_state>;
 
 void step(self_pointer self, raft::raft_input input) {
   auto& state = self->state;
-  if (state.is_out_of_service) return;
-  state.core->step(std::move(input), now_of(*self));
-  if (state.is_drain_sent || !state.core->has_ready()) return;
-  state.is_drain_sent = true;
-  self->send(self, drain{});
+  if (!state.is_out_of_service) state.core->step(std::move(input), now_of(*self));
 }
 
 // The one place that persists, sends and tells the partition. The order of the durability argument: what rests on a
@@ -43,6 +39,20 @@ void honour(self_pointer self, raft::ready ready) {
   if (ready.role || ready.lease || !ready.committed.empty() || !ready.reads.empty())
     self->send(state.partition, raft_events{std::move(ready.role), std::move(ready.lease), std::move(ready.committed),
                                             std::move(ready.reads)});
+}
+
+void honour_all(self_pointer self) {
+  auto& state = self->state;
+  while (!state.is_out_of_service && state.core->has_ready()) honour(self, state.core->take_ready());
+}
+
+// Ends every input: at once where nothing else waits, else behind what does, so that it all goes together.
+void settle(self_pointer self) {
+  auto& state = self->state;
+  if (state.is_drain_sent || !state.core->has_ready()) return;
+  if (self->mailbox().size() == 0) return honour_all(self);
+  state.is_drain_sent = true;
+  self->send(self, drain{});
 }
 
 replica_status status_of(const raft_peer_state& state) {
@@ -73,20 +83,25 @@ raft_peer_handle::behavior_type raft_peer_actor(self_pointer self, raft_peer_set
         if (outputs.applied) step(self, raft::applied{*outputs.applied});
         if (!outputs.proposals.empty()) step(self, raft::propose{outputs.proposal_term, std::move(outputs.proposals)});
         for (const auto& read : outputs.reads) step(self, read);
+        settle(self);
       },
       [=](peer_input& input) {
         for (auto& message : input.messages) step(self, raft::receive{std::move(message)});
+        settle(self);
       },
-      [=](const log_persisted& done) { step(self, raft::persisted{done.write_number}); },
+      [=](const log_persisted& done) {
+        step(self, raft::persisted{done.write_number});
+        settle(self);
+      },
       [=](const node_tick&) {
         self->state.settings.metrics->mailbox_seen(self->name(), self->mailbox().size());
         step(self, raft::tick{});
+        settle(self);
       },
       [=](const get_status&) { return status_of(self->state); },
       [=](const drain&) {
-        auto& current = self->state;
-        current.is_drain_sent = false;
-        while (!current.is_out_of_service && current.core->has_ready()) honour(self, current.core->take_ready());
+        self->state.is_drain_sent = false;
+        honour_all(self);
       },
   };
 }

@@ -376,9 +376,11 @@ void client_core::start_list(std::uint64_t number, instant now) {
     list.parts_under_way = 1;
     return ask_page(number, 0, {}, now);
   }
-  list.parts.resize(list.query.kind == list_kind::bucket ? 1 : map_->partitions);
-  list.parts_under_way = list.parts.size();
-  for (std::uint32_t part = 0; part < list.parts.size(); ++part) ask_page(number, part, {}, now);
+  const auto count = list.query.kind == list_kind::bucket ? 1 : map_->partitions;
+  list.parts.resize(count);
+  list.parts_under_way = count;
+  // The first part may be refused here at once, and end the list.
+  for (std::uint32_t part = 0; part < count && lists_.contains(number); ++part) ask_page(number, part, {}, now);
 }
 
 void client_core::ask_page(std::uint64_t number, std::uint32_t part, kv::read_view view, instant now) {

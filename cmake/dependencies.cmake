@@ -3,6 +3,7 @@ include(${CMAKE_CURRENT_LIST_DIR}/client_dependencies.cmake)
 find_package(Boost 1.74 REQUIRED COMPONENTS program_options serialization)
 
 kahuna_import(rocksdb rocksdb/db.h LIBRARIES -lrocksdb)
+kahuna_import(isal isa-l/crc.h LIBRARIES -lisal)
 kahuna_import(httplib httplib.h LIBRARIES -lcpp-httplib Threads::Threads)
 kahuna_import(nlohmann_json nlohmann/json.hpp)
 kahuna_import(spdlog spdlog/spdlog.h LIBRARIES -lspdlog -lfmt DEFINITIONS SPDLOG_COMPILED_LIB SPDLOG_FMT_EXTERNAL)

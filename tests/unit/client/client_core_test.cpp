@@ -489,6 +489,15 @@ CAF_TEST(a scan is merged from all partitions) {
   CAF_CHECK(lists.at(2)->has_more);
 }
 
+CAF_TEST(a list that is wrong is refused before anything is sent) {
+  open_all();
+  for (const auto kind : {list_kind::scan, list_kind::bucket})
+    core->submit_list(kind == list_kind::scan ? 1 : 2, {kind, "__kahuna:x", {}}, milliseconds(1000), now);
+  drain();
+  CAF_CHECK(requests.empty());
+  for (const std::uint64_t list : {1, 2}) CAF_CHECK(lists.at(list).error().code == errc::invalid_argument);
+}
+
 CAF_TEST(a list fails with its first part that fails) {
   open_all();
   core->submit_list(1, {list_kind::scan, "k", {}}, milliseconds(1000), now);

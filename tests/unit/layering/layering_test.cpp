@@ -36,7 +36,7 @@ const std::map<std::string, layer>& layers() {
     l["messages"] = {above(core, {"messages/codec"}), {}};
     const auto messages = above(core, {"messages/codec", "messages"});
     l["messages/connection"] = {messages, {"caf"}};
-    l["persistence"] = {above(core, {"messages/codec"}), {"boost", "rocksdb"}};
+    l["persistence"] = {above(core, {"messages/codec"}), {"isa-l", "rocksdb"}};
     l["actors"] = {above(messages, {"messages/connection", "persistence"}), {"caf"}};
     l["config"] = {{"core/base", "core/routing"}, {"boost"}};
     l["node"] = {above(messages, {"messages/connection", "persistence", "actors", "config"}), {"caf", "httplib.h", "nlohmann", "prometheus", "spdlog"}};
