@@ -9,7 +9,6 @@
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
-#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/table_properties_collectors.h>
 #include <rocksdb/write_batch.h>
@@ -166,9 +165,6 @@ rocksdb::ColumnFamilyOptions family_options(const rocksdb_settings& settings) {
   rocksdb::ColumnFamilyOptions options;
   options.write_buffer_size = settings.write_buffer_bytes;
   options.max_write_buffer_number = 3;
-  // The keys of the log rise within each partition, which is their first five bytes: what is inserted comes right behind what
-  // was inserted last there, and need not be searched for.
-  if (settings.kept == journal::own) options.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(5));
   options.table_properties_collector_factories.push_back(
       rocksdb::NewCompactOnDeletionCollectorFactory(erased_window, erased_in_window));
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));

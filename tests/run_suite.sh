@@ -4,5 +4,6 @@
 set -o pipefail
 # Reports of the sanitizers that are not about our code; programs that a test starts hear of them too.
 export UBSAN_OPTIONS="suppressions=$(dirname "$0")/ubsan.supp"
+export LSAN_OPTIONS="suppressions=$(dirname "$0")/lsan.supp:print_suppressions=0"
 "$@" -n -v 4 2>&1 | grep -av '^\*\* '
 exit "${PIPESTATUS[0]}"

@@ -140,7 +140,9 @@ CAF_TEST(a hundred thousand keys of one bucket are one consistent read while the
     }
     for (std::size_t node = 1; node <= 3; ++node) {
       CAF_MESSAGE("n" << node << ": " << before[node - 1] / 1024 << " MiB before, at most " << most[node] / 1024);
+#ifndef __SANITIZE_ADDRESS__  // which keeps what was freed
       CAF_CHECK_LESS(most[node], before[node - 1] + 100 * 1024);
+#endif
     }
 
     // The other ways to the same keys.
