@@ -7,6 +7,8 @@
 #include <optional>
 #include <sstream>
 
+#include "core/kv/operations/validation.hpp"
+
 namespace kahuna::bench {
 
 namespace {
@@ -121,7 +123,7 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
   number("key-space", options.key_space, 1, 100'000'000);
   number("value-size", options.value_bytes, 0, 16u << 20);
   number("read-pct", options.read_percent, 0, 100);
-  number("expires", options.expires_ms, 0, 3'155'760'000'000);
+  number("expires", options.expires_ms, 0, kv::expires_ms_max);
   number("rate", options.rate, 0, 10'000'000);
   number("connections", options.connections, 1, 1000);
   number("seed", options.seed, 0, ~std::uint64_t{0});

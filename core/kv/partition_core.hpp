@@ -53,8 +53,8 @@ struct partition_options {
   std::size_t window_clients_max = 65'536;         // clients that the request window remembers
   std::size_t window_results_per_client_max = 4096;
   std::size_t window_results_max = 1 << 20;        // of all clients
-  // How far was applied, and the request window, are stored with every so manieth entry: a restart applies at most as many
-  // again, beside what the store had not written out.
+  // Entries from one checkpoint to the next: how far was applied, and the request window, are stored then. A restart applies
+  // at most as many again, beside what the store had not written out.
   std::uint32_t checkpoint_entries = 1024;
   history_limits history;
   // What ephemeral keys may take, shared with the node's other partitions.
