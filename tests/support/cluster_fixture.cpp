@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/base/check.hpp"
 #include "tests/support/socket.hpp"
@@ -182,18 +183,44 @@ int cluster::least_leader() {
   return std::min_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first;
 }
 
-bool cluster::is_caught_up(int node) {
-  std::map<std::uint32_t, std::uint64_t> committed;
+std::optional<cluster::index_by_partition> cluster::committed_beside(int node) {
+  index_by_partition committed;
   for (int other = 1; other <= size(); ++other) {
     if (other == node || !is_running(other)) continue;
     const auto seen = view(other);
-    if (!seen) return false;
+    if (!seen) return std::nullopt;
     for (const auto& partition : seen->partitions)
       committed[partition.id] = std::max(committed[partition.id], partition.commit_index);
   }
-  const auto own = view(node);
-  return own && std::all_of(own->partitions.begin(), own->partitions.end(),
-                            [&](const auto& partition) { return partition.applied_index >= committed[partition.id]; });
+  return committed;
+}
+
+std::optional<std::string> cluster::wait_until_caught_up(int node, milliseconds patience) {
+  std::optional<index_by_partition> goal;
+  std::string lacking;
+  std::set<std::uint32_t> behind;
+  const auto has_all = [&] {
+    behind.clear();
+    if (!goal) goal = committed_beside(node);
+    const auto own = goal ? view(node) : std::nullopt;
+    if (!own) {
+      lacking = goal ? node_name(node) + " does not answer" : "another node does not answer";
+      return false;
+    }
+    lacking.clear();
+    for (const auto& partition : own->partitions) {
+      if (partition.applied_index >= (*goal)[partition.id]) continue;
+      behind.insert(partition.id);
+      lacking += "\npartition " + std::to_string(partition.id) + ": others had committed " + std::to_string((*goal)[partition.id]) +
+                 "; here committed " + std::to_string(partition.commit_index) + ", applied " + std::to_string(partition.applied_index) +
+                 ", leader '" + partition.leader + "' of term " + std::to_string(partition.term);
+    }
+    return lacking.empty();
+  };
+  if (eventually(patience, has_all, milliseconds(50))) return std::nullopt;
+  for (const auto partition : behind)
+    lacking += '\n' + run_cli(node, {"--describe-partition", std::to_string(partition)}).output;
+  return lacking + "\n--- what " + node_name(node) + " said:\n" + log(node);
 }
 
 run_result cluster::run_cli(int node, std::vector<std::string> arguments, const std::string& input) const {

@@ -38,7 +38,7 @@ CAF_TEST(after kill -9 of the busiest leader every partition serves again and no
                           << times_ms.back() << " ms");
     nodes.start_all_and_wait();
     // The next victim must not be needed for a quorum: the one that came back has to have what the others have.
-    CAF_REQUIRE(eventually(milliseconds(20'000), [&] { return nodes.is_caught_up(victim); }, milliseconds(50)));
+    CAF_REQUIRE_EQUAL(nodes.wait_until_caught_up(victim, milliseconds(20'000)).value_or(""), "");
     CAF_REQUIRE(load.wait_for_answers(200, milliseconds(10'000)));
   }
   load.stop();
