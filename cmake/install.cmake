@@ -2,7 +2,7 @@
 include(GNUInstallDirs)
 
 set(exported kahuna_options)
-foreach(part core_base core_raft core_routing core_kv codec messages connection client)
+foreach(part core_base core_raft core_routing core_txn core_kv codec messages connection client)
   set_target_properties(kahuna_${part} PROPERTIES EXPORT_NAME ${part})
   list(APPEND exported kahuna_${part})
 endforeach()

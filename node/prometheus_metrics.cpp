@@ -22,7 +22,7 @@ using prometheus::MetricFamily;
 using prometheus::MetricType;
 
 constexpr std::array<const char*, std::variant_size_v<kv::operation>> operation_names{
-    "set", "get", "exists", "delete", "extend", "get_by_bucket", "scan_by_prefix"};
+    "set", "get", "exists", "delete", "extend", "get_by_bucket", "scan_by_prefix", "read_clock", "transaction", "participant"};
 
 const prometheus::Histogram::BucketBoundaries second_bounds{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
                                                             0.05,   0.1,     0.25,   0.5,   1,      2.5,   5};
@@ -40,6 +40,10 @@ std::size_t outcome_of(const kv::operation_response& response) {
     std::size_t operator()(const kv::delete_response& r) const { return r.is_deleted ? 0 : 1; }
     std::size_t operator()(const kv::extend_response& r) const { return r.is_extended ? 0 : 1; }
     std::size_t operator()(const kv::list_response&) const { return 0; }
+    std::size_t operator()(const kv::clock_response&) const { return 0; }
+    std::size_t operator()(const kv::commit_response&) const { return 0; }
+    std::size_t operator()(const kv::rollback_response&) const { return 0; }
+    std::size_t operator()(const kv::participant_response&) const { return 0; }
   };
   return std::visit(judge{}, response);
 }

@@ -33,7 +33,7 @@ struct history_limits {
 class history_sweep {
  public:
   static constexpr std::uint64_t grace_ms = 15'000;
-  static constexpr std::uint64_t rest_ms = 2'000;                // between two rounds at least
+  static constexpr std::uint64_t rest_ms = 2'000;  // between two rounds at least
   // A step looks at so many versions, so many bytes of them, and finds so many bytes of names to remove; the last one of
   // each may be larger.
   static constexpr std::size_t versions_per_step_max = 2'000;
@@ -66,15 +66,16 @@ class history_sweep {
   struct key_state {
     std::string key;
     bool is_in_use = false;
-    bool is_whole = false;       // this step has seen it from its newest version on
-    bool is_forgotten = false;   // all of it may go
+    bool is_whole = false;      // this step has seen it from its newest version on
+    bool is_forgotten = false;  // all of it may go
     std::uint64_t absent_ms = 0;
     std::uint64_t values_kept = 0;
-    timestamp newer_created;     // of the version before this one
+    timestamp newer_created;        // of the version before this one
     std::optional<removal> newest;  // to be removed behind all others
   };
 
-  result<found> step_over(const partition_store& store, std::uint64_t now_ms, const std::function<bool(std::string_view)>& is_in_use);
+  result<found> step_over(const partition_store& store, std::uint64_t now_ms,
+                          const std::function<bool(std::string_view)>& is_in_use);
   void begin_key(std::string_view key, const version& newest, std::uint64_t now_ms, bool is_in_use);
   void look_at(const version& v, std::uint64_t now_ms, found& out);
   void end_key(found& out);

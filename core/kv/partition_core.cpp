@@ -88,6 +88,8 @@ void partition_core::take_operations(operations input, instant now) {
       reply_now(request.origin, *fault_);
     } else if (!is_leader()) {
       reply_now(request.origin, not_leader(id_));
+    } else if (std::holds_alternative<transaction_request>(request.op) || is_internal(request.op)) {
+      reply_now(request.origin, error{errc::unavailable, "transactions are not available in this version"});
     } else if (auto refusal = admit(request)) {
       reply_now(request.origin, std::move(*refusal));
     } else if (!is_serving()) {
@@ -216,6 +218,8 @@ operation_response partition_core::evaluate_read(const operation& op) {
         } else if constexpr (std::is_same_v<request_type, get_by_bucket_request> ||
                              std::is_same_v<request_type, scan_by_prefix_request>) {
           return list(request);
+        } else if constexpr (std::is_same_v<request_type, read_clock_request>) {
+          return clock_response{clock_.last()};
         } else {
           KAHUNA_CHECK(false, "a write is no read");
           return error{};

@@ -49,10 +49,10 @@ struct partition_options {
   // alone may be larger.
   std::size_t pending_requests_max = 16'384;
   std::size_t pending_bytes_max = 32 << 20;
-  std::size_t batch_bytes_max = 1 << 20;           // of one log entry, unless one operation alone is larger
-  std::size_t window_clients_max = 65'536;         // clients that the request window remembers
+  std::size_t batch_bytes_max = 1 << 20;    // of one log entry, unless one operation alone is larger
+  std::size_t window_clients_max = 65'536;  // clients that the request window remembers
   std::size_t window_results_per_client_max = 4096;
-  std::size_t window_results_max = 1 << 20;        // of all clients
+  std::size_t window_results_max = 1 << 20;  // of all clients
   // Entries from one checkpoint to the next: how far was applied, and the request window, are stored then. A restart applies
   // at most as many again, beside what the store had not written out.
   std::uint32_t checkpoint_entries = 1024;
@@ -165,12 +165,13 @@ class partition_core {
   std::optional<error> admit(const partition_request& request) const;
   std::optional<error> admit_to_window(const request_window& window, const partition_request& request) const;
   // Without an effect, only the answer goes into the log.
-  void propose(const partition_request& request, const std::string& key, std::optional<version> effect, const write_result& result,
-               pending_reply reply);
+  void propose(const partition_request& request, const std::string& key, std::optional<version> effect,
+               const write_result& result, pending_reply reply);
   void open_batch();
   void close_batch();
 
-  static pending_reply waiting_reply(std::uint64_t origin, operation_response response, bool is_write, std::size_t request_bytes = 0);
+  static pending_reply waiting_reply(std::uint64_t origin, operation_response response, bool is_write,
+                                     std::size_t request_bytes = 0);
   void reply_now(std::uint64_t origin, operation_response response);
   // The reply rests on the proposal (0: on applied state) and on what was found to have expired.
   void reply_when_certain(proposal_number rests_on, pending_reply reply, instant now);
@@ -194,7 +195,7 @@ class partition_core {
   std::optional<raft::lease_grant> lease_;
   log_index applied_index_;
   hlc clock_;
-  timestamp stamp_;  // of the operations being evaluated
+  timestamp stamp_;               // of the operations being evaluated
   std::uint64_t expired_ms_ = 0;  // the latest expiry that evaluating the operation at hand found to have passed; 0: none
   std::optional<error> fault_;
 

@@ -17,15 +17,15 @@ namespace kahuna::kv {
 
 // A client's operation as it reaches the replica that should lead its partition.
 struct partition_request {
-  std::uint64_t origin = 0;    // whoever asked; comes back with the reply
-  std::uint64_t client = 0;    // with `sequence` the request's identity
+  std::uint64_t origin = 0;  // whoever asked; comes back with the reply
+  std::uint64_t client = 0;  // with `sequence` the request's identity
   std::uint64_t sequence = 0;
-  std::uint32_t attempt = 1;   // how often the client has sent it, this time included
-  std::uint64_t floor = 0;     // the client has heard the answers of all its writes here below
-  timestamp issued_at;         // when the client first sent it, by its estimate of the cluster's clock
-  term_id term;                // of an ephemeral write: of the leadership that it is meant for; 0: any
+  std::uint32_t attempt = 1;  // how often the client has sent it, this time included
+  std::uint64_t floor = 0;    // the client has heard the answers of all its writes here below
+  timestamp issued_at;        // when the client first sent it, by its estimate of the cluster's clock
+  term_id term;               // of an ephemeral write: of the leadership that it is meant for; 0: any
   operation op;
-  bool is_internal = false;    // the system's own: may touch reserved names
+  bool is_internal = false;  // the system's own: may touch reserved names
 };
 
 // Operations to evaluate, in their order. `stamp` is fresh from the node's clock.

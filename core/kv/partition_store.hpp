@@ -25,7 +25,7 @@ struct window_changes {
 // What applying one entry changes, in one atomic batch.
 struct applied_effects {
   log_index index;
-  timestamp stamp;                              // the highest commit timestamp applied so far
+  timestamp stamp;  // the highest commit timestamp applied so far
   const std::vector<mutation>* mutations = nullptr;
   const std::vector<removal>* removals = nullptr;  // taken away before the mutations are written; nullptr: none
   std::uint64_t collected_below_ms = 0;            // never falls; see write_batch
@@ -45,7 +45,8 @@ class partition_store : public version_reader {
   // Calls `visit` for every stored version behind `from` (of all keys where nothing is given), in key order and within a
   // key from the newest to the oldest, a tombstone before the version that it deleted; as long as visit returns true.
   using version_visitor = std::function<bool(std::string_view key, const version& v)>;
-  virtual std::optional<error> walk_versions(const std::optional<version_position>& from, const version_visitor& visit) const = 0;
+  virtual std::optional<error> walk_versions(const std::optional<version_position>& from,
+                                             const version_visitor& visit) const = 0;
 
   // Atomic. Not yet durable when it returns: the log is. A restart finds the last checkpoint that was written out, maybe with
   // effects of later entries, and applies the log again from there: applying an entry twice does what applying it once does,

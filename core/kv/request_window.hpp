@@ -13,6 +13,7 @@
 #include <set>
 #include <vector>
 
+#include "core/kv/operation.hpp"
 #include "core/kv/partition_store.hpp"
 #include "core/kv/write_batch.hpp"
 
@@ -62,7 +63,7 @@ class request_window {
   std::map<std::uint64_t, client_window> clients_;
   std::size_t results_ = 0;
   std::set<std::pair<timestamp, std::uint64_t>> by_activity_;  // (last_active, client) of every client
-  std::vector<std::uint64_t> changed_;  // clients, some maybe more than once
+  std::vector<std::uint64_t> changed_;                         // clients, some maybe more than once
 };
 
 // The answer of a repeated write, as the first one had it.

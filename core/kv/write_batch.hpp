@@ -9,43 +9,10 @@
 #include <vector>
 
 #include "core/base/ids.hpp"
-#include "core/base/shared_bytes.hpp"
-#include "core/kv/operation.hpp"
+#include "core/kv/transaction_operation.hpp"
+#include "core/kv/version.hpp"
 
 namespace kahuna::kv {
-
-// One version of a key. A tombstone has the revision of what it deleted and stands before it in the history.
-struct version {
-  std::int64_t revision = no_revision;
-  bool is_tombstone = false;
-  timestamp created;                // the set or delete that made it: decides what a read view sees
-  timestamp modified;               // the last set, delete or extend
-  std::uint64_t expires_at_ms = 0;  // Unix time from which the key is absent; 0 = never
-  shared_bytes value;
-
-  friend bool operator==(const version&, const version&) = default;
-
-  // Whether a read that judges expiry at this Unix time finds the key.
-  bool is_live(std::uint64_t now_ms) const { return !is_tombstone && (expires_at_ms == 0 || now_ms < expires_at_ms); }
-
-  template <class Archive>
-  void serialize(Archive& archive, unsigned) {
-    archive& revision& is_tombstone& created& modified& expires_at_ms& value;
-  }
-};
-
-// Writes a version; one of the same key, revision and kind is replaced (that is how extending works).
-struct mutation {
-  std::string key;
-  kv::version version;
-
-  friend bool operator==(const mutation&, const mutation&) = default;
-
-  template <class Archive>
-  void serialize(Archive& archive, unsigned) {
-    archive& key& version;
-  }
-};
 
 // Takes one stored version away: its history is not to be kept any longer. One that is not there is no error.
 struct removal {
@@ -90,6 +57,57 @@ struct window_update {
   }
 };
 
+// What a partition has promised a transaction: what it read stays as it is, and what it is to write is written by nobody
+// else, until it is resolved. Of persistent keys; the leader that promised knows the ephemeral ones, which go with it.
+struct prepared_transaction {
+  txn::transaction_id id;
+  partition_id anchor;               // who knows the decision
+  timestamp prepared;                // the commit timestamp will not be below it
+  std::uint64_t valid_until_ms = 0;  // nor at or behind this Unix time; 0: no bound
+  std::uint64_t deadline_ms = 0;     // Unix time from which it is doubted that anybody still coordinates it
+  std::vector<std::string> read_keys;
+  std::vector<std::string> read_buckets;
+  std::vector<intended_write> writes;
+
+  friend bool operator==(const prepared_transaction&, const prepared_transaction&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& id& anchor& prepared& valid_until_ms& deadline_ms& read_keys& read_buckets& writes;
+  }
+};
+
+// The decision of a transaction that committed, kept by its anchor until every other participant has heard of it.
+struct transaction_record {
+  txn::transaction_id id;
+  timestamp committed;
+  std::vector<partition_id> participants;
+
+  friend bool operator==(const transaction_record&, const transaction_record&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& id& committed& participants;
+  }
+};
+
+// What an entry changes of transactions, in this order. Taking away what is not there is no error.
+struct transaction_changes {
+  std::vector<prepared_transaction> prepared;
+  std::vector<txn::transaction_id> resolved;  // no longer prepared; what they wrote is among the batch's mutations
+  std::vector<transaction_record> decided;
+  std::vector<txn::transaction_id> forgotten;  // records
+
+  bool is_empty() const { return prepared.empty() && resolved.empty() && decided.empty() && forgotten.empty(); }
+
+  friend bool operator==(const transaction_changes&, const transaction_changes&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& prepared& resolved& decided& forgotten;
+  }
+};
+
 struct write_batch {
   timestamp stamp;  // the highest commit timestamp in it; rises from batch to batch of a partition
   std::vector<mutation> mutations;
@@ -97,12 +115,13 @@ struct write_batch {
   std::vector<removal> removals;
   // Unix time: a read view from before it may miss what removals took away; 0: nothing was taken by this batch.
   std::uint64_t collected_below_ms = 0;
+  transaction_changes transactions;
 
   friend bool operator==(const write_batch&, const write_batch&) = default;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& stamp& mutations& windows& removals& collected_below_ms;
+    archive& stamp& mutations& windows& removals& collected_below_ms& transactions;
   }
 };
 

@@ -18,6 +18,15 @@ constexpr std::uint64_t enum_maximum(errc) { return static_cast<std::uint64_t>(e
 namespace kv {
 constexpr std::uint64_t enum_minimum(durability) { return 0; }
 constexpr std::uint64_t enum_maximum(durability) { return static_cast<std::uint64_t>(durability::ephemeral); }
+
+constexpr std::uint64_t enum_minimum(locking_mode) { return 0; }
+constexpr std::uint64_t enum_maximum(locking_mode) { return static_cast<std::uint64_t>(locking_mode::optimistic); }
+
+constexpr std::uint64_t enum_minimum(lock_demand) { return 0; }
+constexpr std::uint64_t enum_maximum(lock_demand) { return static_cast<std::uint64_t>(lock_demand::exclusive); }
+
+constexpr std::uint64_t enum_minimum(transaction_state) { return 0; }
+constexpr std::uint64_t enum_maximum(transaction_state) { return static_cast<std::uint64_t>(transaction_state::aborted); }
 }  // namespace kv
 
 namespace raft {

@@ -26,6 +26,41 @@ messages::welcome sample_welcome() {
 
 messages::refusal sample_refusal() { return {{errc::permission_denied, "this node is of another cluster"}, true}; }
 
+// One of each kind that is said of transactions.
+std::vector<kv::operation> transaction_operations() {
+  const txn::transaction_id id{timestamp{900}, 7, 2};
+  const kv::transaction_header header{id, partition_id{4}, kv::locking_mode::optimistic, 5000};
+  const kv::observation seen{{{kv::durability::ephemeral, "k", true, 3, true, timestamp{9}, false}},
+                             {{kv::durability::persistent, "b", timestamp{8}, 5000}}};
+  const std::vector<kv::intended_write> writes{
+      {kv::durability::persistent, "k", {3, false, timestamp{9}, timestamp{9}, 0, "v"}, true}};
+  std::vector<kv::operation> all{kv::read_clock_request{partition_id{5}}};
+  for (const kv::transaction_step& step :
+       std::vector<kv::transaction_step>{kv::set_request{.key = "k", .value = "v"}, kv::get_by_bucket_request{.bucket = "b"},
+                                         kv::commit_step{}, kv::rollback_step{}})
+    all.push_back(kv::transaction_request{header, 3, step});
+  for (const kv::participant_body& body : std::vector<kv::participant_body>{
+           kv::participant_read{kv::durability::persistent, "k", kv::lock_demand::exclusive},
+           kv::participant_list{{.bucket = "b"}, kv::lock_demand::shared}, kv::participant_validate{seen},
+           kv::participant_prepare{seen, writes},
+           kv::participant_commit{term_id{2}, seen, writes, timestamp{9}, 5000, {partition_id{1}, partition_id{300}}},
+           kv::participant_resolve{timestamp{9}}, kv::participant_lookup{term_id{2}}, kv::participant_forget{},
+           kv::transaction_query{true}})
+    all.push_back(kv::participant_request{partition_id{3}, id, partition_id{4}, 6000, body});
+  return all;
+}
+
+std::vector<kv::operation_response> transaction_responses() {
+  const kv::version v{3, false, timestamp{9}, timestamp{9}, 0, "v"};
+  return {kv::clock_response{timestamp{9}},
+          kv::commit_response{timestamp{9}},
+          kv::rollback_response{},
+          kv::participant_response{kv::read_answer{v, 7}},
+          kv::participant_response{kv::list_answer{{}, timestamp{9}}},
+          kv::participant_response{kv::vote{false, "it was changed", timestamp{9}, 5000}},
+          kv::participant_response{kv::transaction_status{kv::transaction_state::aborted, timestamp{}, "wounded"}}};
+}
+
 messages::client_requests sample_requests() {
   kv::set_request set{
       .key = "services/auth", .value = "value", .if_absent = true, .if_value = "old", .if_revision = -1, .expires_ms = 1500};
@@ -35,10 +70,10 @@ messages::client_requests sample_requests() {
   messages::client_requests body;
   body.observed = timestamp_at(1'700'000'000'000);
   std::uint64_t sequence = 1;
-  for (const kv::operation& op :
-       std::vector<kv::operation>{set, get, kv::exists_request{.key = "k"}, kv::delete_request{.key = "k"},
-                                  kv::extend_request{.key = "k", .expires_ms = 300}, bucket, scan})
-    body.requests.push_back({sequence++, body.observed, 1, 2, 900, {}, op});
+  auto asked = transaction_operations();
+  asked.insert(asked.begin(), {set, get, kv::exists_request{.key = "k"}, kv::delete_request{.key = "k"},
+                               kv::extend_request{.key = "k", .expires_ms = 300}, bucket, scan});
+  for (const auto& op : asked) body.requests.push_back({sequence++, body.observed, 1, 2, 900, {}, op});
   return body;
 }
 
@@ -58,6 +93,7 @@ messages::client_replies sample_replies() {
            error{errc::overloaded, "later"}, kv::set_response{true, 4, now}, get, kv::exists_response{true, 1, 0, now},
            kv::delete_response{true, 1, now}, kv::extend_response{true, 1, now}, page})
     body.replies.push_back({sequence++, 1, response});
+  for (const auto& response : transaction_responses()) body.replies.push_back({sequence++, 1, response});
   return body;
 }
 

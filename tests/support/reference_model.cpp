@@ -24,6 +24,10 @@ bool is_valid(const kv::operation& op) {
     bool operator()(const kv::extend_request& q) const { return is_name(q.key) && is_expiry(q.expires_ms); }
     bool operator()(const kv::get_by_bucket_request& q) const { return is_name(q.bucket); }
     bool operator()(const kv::scan_by_prefix_request& q) const { return is_name(q.prefix); }
+    // The model knows single operations alone.
+    bool operator()(const kv::read_clock_request&) const { return false; }
+    bool operator()(const kv::transaction_request&) const { return false; }
+    bool operator()(const kv::participant_request&) const { return false; }
   };
   return std::visit(judge{}, op);
 }
@@ -119,6 +123,10 @@ std::string in_words(const kv::operation_response& response) {
       for (const auto& item : l.items) out += item.key + "=" + r(item.revision) + " " + item.value.str() + " ";
       return out + (l.has_more ? "more" : "");
     }
+    std::string operator()(const kv::clock_response&) const { return "clock"; }
+    std::string operator()(const kv::commit_response&) const { return "committed"; }
+    std::string operator()(const kv::rollback_response&) const { return "rolled back"; }
+    std::string operator()(const kv::participant_response&) const { return "an answer between nodes"; }
   };
   return std::visit(teller{}, response);
 }

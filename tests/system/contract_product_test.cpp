@@ -139,7 +139,7 @@ class product {
     std::visit(
         [&](auto& request) {
           if constexpr (requires { request.key; }) request.key = s.key;
-          request.space = space_;
+          if constexpr (requires { request.space; }) request.space = space_;
         },
         op);
     s.op = std::move(op);

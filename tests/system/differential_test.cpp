@@ -96,8 +96,8 @@ class comparison {
 
   void start(kv::operation op) {
     const auto name = std::visit(
-        [](const auto& request) {
-          std::string name = request.space == kv::durability::ephemeral ? "e" : "p";
+        [&op](const auto& request) {
+          std::string name = kv::space_of(op) == kv::durability::ephemeral ? "e" : "p";
           if constexpr (requires { request.key; }) name += request.key;
           return name;
         },

@@ -124,6 +124,9 @@ std::string ask(client::client& connection, const kv::operation& op) {
     std::string operator()(const kv::scan_by_prefix_request& r) const {
       return verdict(connection.scan_by_prefix(r.prefix, {.space = r.space}));
     }
+    std::string operator()(const kv::read_clock_request&) const { return "not asked here"; }
+    std::string operator()(const kv::transaction_request&) const { return "not asked here"; }
+    std::string operator()(const kv::participant_request&) const { return "not asked here"; }
   };
   return std::visit(asker{connection}, op);
 }

@@ -35,6 +35,13 @@ std::optional<error> validate_expiry(std::int64_t expires_ms) {
   return std::nullopt;
 }
 
+// Ephemeral keys keep no history that a moment could be found in.
+std::optional<error> validate_moment(timestamp as_of, durability space) {
+  if (as_of != timestamp{} && space == durability::ephemeral)
+    return invalid("ephemeral keys can't be read as of a moment; only persistent ones keep their history");
+  return std::nullopt;
+}
+
 struct validator {
   const limits& bounds;
 
@@ -53,10 +60,15 @@ struct validator {
     if (auto e = validate_name(r.key, "key")) return e;
     if (r.at_revision && *r.at_revision < 0)
       return invalid("revision " + std::to_string(*r.at_revision) + " is out of range; it must be 0 or more");
-    return std::nullopt;
+    if (r.at_revision && r.as_of != timestamp{})
+      return invalid("a revision and a moment contradict each other; give one of them");
+    return validate_moment(r.as_of, r.space);
   }
 
-  std::optional<error> operator()(const exists_request& r) const { return validate_name(r.key, "key"); }
+  std::optional<error> operator()(const exists_request& r) const {
+    if (auto e = validate_name(r.key, "key")) return e;
+    return validate_moment(r.as_of, r.space);
+  }
   std::optional<error> operator()(const delete_request& r) const { return validate_name(r.key, "key"); }
 
   std::optional<error> operator()(const extend_request& r) const {
@@ -69,8 +81,23 @@ struct validator {
     if (auto e = validate_name(name, what)) return e;
     return r.after.empty() ? std::nullopt : validate_bytes(r.after, "after");
   }
-  std::optional<error> operator()(const get_by_bucket_request& r) const { return validate_list(r, r.bucket, "bucket"); }
+  std::optional<error> operator()(const get_by_bucket_request& r) const {
+    if (auto e = validate_list(r, r.bucket, "bucket")) return e;
+    return validate_moment(r.as_of, r.space);
+  }
   std::optional<error> operator()(const scan_by_prefix_request& r) const { return validate_list(r, r.prefix, "prefix"); }
+  std::optional<error> operator()(const read_clock_request&) const { return std::nullopt; }
+
+  std::optional<error> operator()(const commit_step&) const { return std::nullopt; }
+  std::optional<error> operator()(const rollback_step&) const { return std::nullopt; }
+  std::optional<error> operator()(const transaction_request& r) const {
+    if (r.transaction.timeout_ms == 0 || r.transaction.timeout_ms > transaction_timeout_ms_max)
+      return invalid("transaction timeout " + std::to_string(r.transaction.timeout_ms) +
+                     " ms is out of range; it must be 1 to " + std::to_string(transaction_timeout_ms_max));
+    if (r.number == 0) return invalid("steps of a transaction are numbered from 1");
+    return std::visit(*this, r.step);
+  }
+  std::optional<error> operator()(const participant_request&) const { return std::nullopt; }
 };
 
 }  // namespace

@@ -122,7 +122,11 @@ struct fixture {
     return request;
   }
   static operation ephemeral(operation op) {
-    std::visit([](auto& request) { request.space = durability::ephemeral; }, op);
+    std::visit(
+        [](auto& request) {
+          if constexpr (requires { request.space; }) request.space = durability::ephemeral;
+        },
+        op);
     return op;
   }
   static operation get(const std::string& key) {

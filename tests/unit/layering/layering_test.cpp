@@ -26,8 +26,9 @@ const std::map<std::string, layer>& layers() {
     l["core/base"] = {{}, {}};
     l["core/raft"] = {{"core/base"}, {}};
     l["core/routing"] = {{"core/base"}, {"xxhash.h"}};
-    l["core/kv"] = {{"core/base", "core/raft", "core/routing"}, {}};
-    const std::set<std::string> core{"core/base", "core/raft", "core/routing", "core/kv"};
+    l["core/txn"] = {{"core/base"}, {}};
+    l["core/kv"] = {{"core/base", "core/raft", "core/routing", "core/txn"}, {}};
+    const std::set<std::string> core{"core/base", "core/raft", "core/routing", "core/txn", "core/kv"};
     const auto above = [](std::set<std::string> lower, std::initializer_list<std::string> more) {
       lower.insert(more);
       return lower;
@@ -41,8 +42,8 @@ const std::map<std::string, layer>& layers() {
     l["config"] = {{"core/base", "core/routing"}, {"boost"}};
     l["node"] = {above(messages, {"messages/connection", "persistence", "actors", "config"}), {"caf", "httplib.h", "nlohmann", "prometheus", "spdlog"}};
     l["client"] = {above(messages, {"messages/connection"}), {"caf"}};
-    l["cli"] = {{"core/base", "core/kv", "client"}, {"boost", "nlohmann", "readline"}};
-    l["bench"] = {{"core/base", "core/kv", "client"}, {"boost", "nlohmann"}};
+    l["cli"] = {{"core/base", "core/kv", "core/txn", "client"}, {"boost", "nlohmann", "readline"}};
+    l["bench"] = {{"core/base", "core/kv", "core/txn", "client"}, {"boost", "nlohmann"}};
     return l;
   }();
   return all;

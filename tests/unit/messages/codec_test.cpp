@@ -31,7 +31,48 @@ kv::write_batch sample_batch() {
   batch.windows.push_back({7, 1, {{9, true, 3, timestamp{1000}}}});
   batch.removals.push_back({"old", 1, true});
   batch.collected_below_ms = 300;
+  const txn::transaction_id id{timestamp{900}, 7, 2};
+  kv::intended_write intended{kv::durability::persistent, "k", {3, false, timestamp{999}, timestamp{1000}, 0, "v"}, true};
+  batch.transactions.prepared.push_back({id, partition_id{4}, timestamp{990}, 5000, 6000, {"read"}, {"bucket"}, {intended}});
+  batch.transactions.resolved.push_back(id);
+  batch.transactions.decided.push_back({id, timestamp{1000}, {partition_id{1}, partition_id{300}}});
+  batch.transactions.forgotten.push_back(id);
   return batch;
+}
+
+// One of each kind that is said of transactions.
+std::vector<kv::operation> transaction_operations() {
+  const txn::transaction_id id{timestamp{900}, 7, 2};
+  const kv::transaction_header header{id, partition_id{4}, kv::locking_mode::optimistic, 5000};
+  const kv::observation seen{{{kv::durability::ephemeral, "k", true, 3, true, timestamp{9}, false}},
+                             {{kv::durability::persistent, "b", timestamp{8}, 5000}}};
+  const std::vector<kv::intended_write> writes{
+      {kv::durability::persistent, "k", {3, false, timestamp{9}, timestamp{9}, 0, "v"}, true}};
+  std::vector<kv::operation> all{kv::read_clock_request{partition_id{5}}};
+  for (const kv::transaction_step& step :
+       std::vector<kv::transaction_step>{kv::set_request{.key = "k", .value = "v"}, kv::get_by_bucket_request{.bucket = "b"},
+                                         kv::commit_step{}, kv::rollback_step{}})
+    all.push_back(kv::transaction_request{header, 3, step});
+  for (const kv::participant_body& body : std::vector<kv::participant_body>{
+           kv::participant_read{kv::durability::persistent, "k", kv::lock_demand::exclusive},
+           kv::participant_list{{.bucket = "b"}, kv::lock_demand::shared}, kv::participant_validate{seen},
+           kv::participant_prepare{seen, writes},
+           kv::participant_commit{term_id{2}, seen, writes, timestamp{9}, 5000, {partition_id{1}, partition_id{300}}},
+           kv::participant_resolve{timestamp{9}}, kv::participant_lookup{term_id{2}}, kv::participant_forget{},
+           kv::transaction_query{true}})
+    all.push_back(kv::participant_request{partition_id{3}, id, partition_id{4}, 6000, body});
+  return all;
+}
+
+std::vector<kv::operation_response> transaction_responses() {
+  const kv::version v{3, false, timestamp{9}, timestamp{9}, 0, "v"};
+  return {kv::clock_response{timestamp{9}},
+          kv::commit_response{timestamp{9}},
+          kv::rollback_response{},
+          kv::participant_response{kv::read_answer{v, 7}},
+          kv::participant_response{kv::list_answer{{}, timestamp{9}}},
+          kv::participant_response{kv::vote{false, "it was changed", timestamp{9}, 5000}},
+          kv::participant_response{kv::transaction_status{kv::transaction_state::aborted, timestamp{}, "wounded"}}};
 }
 
 client_requests sample_requests() {
@@ -69,7 +110,8 @@ peer_messages sample_peer_messages() {
   body.envelopes.push_back({partition_id{1}, append});
   body.envelopes.push_back({partition_id{2}, raft::vote_request{term_id{4}, log_index{9}, term_id{3}, true}});
   body.envelopes.push_back({partition_id{2}, raft::vote_response{term_id{4}, true, true}});
-  body.envelopes.push_back({partition_id{3}, raft::append_response{term_id{4}, 3, false, {}, log_index{8}, log_index{7}, term_id{2}}});
+  body.envelopes.push_back(
+      {partition_id{3}, raft::append_response{term_id{4}, 3, false, {}, log_index{8}, log_index{7}, term_id{2}}});
   return body;
 }
 
@@ -110,7 +152,8 @@ void check_round_trip(const T& x) {
 template <class T>
 void check_hostile(const T& x) {
   const auto bytes = encode(x);
-  for (std::size_t length = 0; length < bytes.size(); ++length) CAF_REQUIRE(!decode<T>(std::string_view(bytes).substr(0, length)));
+  for (std::size_t length = 0; length < bytes.size(); ++length)
+    CAF_REQUIRE(!decode<T>(std::string_view(bytes).substr(0, length)));
   CAF_CHECK(!decode<T>(bytes + 'x'));
   // Damaged bytes may decode to something else; they must not crash, and not take memory that they do not fill.
   prng dice(3);
@@ -156,29 +199,66 @@ CAF_TEST(everything that travels comes back) {
   check_round_trip(refusal{{errc::permission_denied, "no"}, true});
   check_round_trip(leaders{{{partition_id{1}, term_id{2}, node_id{3}}}});
   check_round_trip(forwarded_requests{timestamp{1}, {{2, 3, sample_requests().requests[0]}}});
+  for (const auto& op : transaction_operations()) check_round_trip(op);
+  for (const auto& response : transaction_responses()) check_round_trip(response);
   check_round_trip(forwarded_replies{timestamp{1}, {{2, kv::delete_response{true, 1, timestamp{5}}}}});
   check_round_trip(kv::client_window{7, 3, timestamp{9}, {{4, true, 1, timestamp{8}}}});
   check_round_trip(raft::hard_state{term_id{5}, node_id{2}});
-  for (const std::int64_t n : {std::int64_t{0}, std::int64_t{-1}, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()})
+  for (const std::int64_t n :
+       {std::int64_t{0}, std::int64_t{-1}, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()})
     CAF_CHECK_EQUAL(+*decode<std::int64_t>(encode(n)), n);
-  CAF_CHECK_EQUAL(+*decode<std::uint64_t>(encode(std::numeric_limits<std::uint64_t>::max())), std::numeric_limits<std::uint64_t>::max());
+  CAF_CHECK_EQUAL(+*decode<std::uint64_t>(encode(std::numeric_limits<std::uint64_t>::max())),
+                  std::numeric_limits<std::uint64_t>::max());
 }
 
 CAF_TEST(the bytes of each record are what they were) {
   // What is stored and what other versions send is read by these: a change here is a change of the format.
   CAF_CHECK_EQUAL(hex(encode(raft::hard_state{term_id{5}, node_id{2}})), "000502");
-  CAF_CHECK_EQUAL(hex(encode(raft::log_entry{term_id{300}, log_index{9}, raft::entry_kind::command, "ab"})), "00ac020901026162");
+  CAF_CHECK_EQUAL(hex(encode(raft::log_entry{term_id{300}, log_index{9}, raft::entry_kind::command, "ab"})),
+                  "00ac020901026162");
   CAF_CHECK_EQUAL(hex(encode(sample_batch())),
-                  "00e807020001" "6b" "000600e707e80788270576616c7565" "0004" "676f6e65" "000401e807e8070000" "010007010100090106e807" "0100036f6c640201" "ac02");
+                  "00e807020001"
+                  "6b"
+                  "000600e707e80788270576616c7565"
+                  "0004"
+                  "676f6e65"
+                  "000401e807e8070000"
+                  "010007010100090106e807"
+                  "0100036f6c640201"
+                  "ac02"
+                  "00"
+                  "0100"
+                  "0084070702"
+                  "04de078827f02e"
+                  "010472656164"
+                  "01066275636b6574"
+                  "010000016b"
+                  "000600e707e807000176"
+                  "01"
+                  "010084070702"
+                  "0100"
+                  "0084070702"
+                  "e8070201ac02"
+                  "010084070702");
   CAF_CHECK_EQUAL(hex(encode(ping{300})), "00ac02");
   CAF_CHECK_EQUAL(hex(encode(cluster_request{300, partition_id{5}})), "00ac020105");
-  CAF_CHECK_EQUAL(hex(encode(sample_cluster_reply())), "0009" "02" "020203" "0100010403" "01" "00010204ac02ab02" "066e6f64652032");
+  CAF_CHECK_EQUAL(hex(encode(sample_cluster_reply())),
+                  "0009"
+                  "02"
+                  "020203"
+                  "0100010403"
+                  "01"
+                  "00010204ac02ab02"
+                  "066e6f64652032");
   CAF_CHECK_EQUAL(hex(encode(hello{})), "00cb82a1f204010101000000000000");
-  CAF_CHECK_EQUAL(hex(encode(kv::client_window{7, 3, timestamp{9}, {{4, true, 1, timestamp{8}}}})), "0007030901000401" "0208");
+  CAF_CHECK_EQUAL(hex(encode(kv::client_window{7, 3, timestamp{9}, {{4, true, 1, timestamp{8}}}})),
+                  "0007030901000401"
+                  "0208");
 }
 
 CAF_TEST(hostile bytes are errors and nothing worse) {
   check_hostile(sample_batch());
+  for (const auto& op : transaction_operations()) check_hostile(op);
   check_hostile(sample_requests());
   check_hostile(sample_replies());
   check_hostile(cluster_request{7, partition_id{3}});

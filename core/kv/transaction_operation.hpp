@@ -1,0 +1,383 @@
+// What is said of transactions: by clients to the partition that anchors one, and between the partitions that it touches.
+//
+//   client → anchor              transaction_request: one step at a time, the last one a commit or a rollback
+//   anchor → participants        participant_request: read (and lock), list, validate, prepare, resolve
+//   anchor → itself              the same, and commit, lookup, forget
+//   participant → anchor         transaction_query: what has become of it?
+//
+// The anchor of a transaction is the partition of the first key that it names; its transaction manager coordinates, and the
+// entry that its Raft group commits is the commit point (docs/transactions.md). Every partition_request and answer may be lost
+// or doubled: each can be repeated without harm, and says below why.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/kv/key_operation.hpp"
+#include "core/kv/version.hpp"
+#include "core/txn/transaction_id.hpp"
+
+namespace kahuna::kv {
+
+// The numbers are on the wire: never change or reuse one.
+enum class locking_mode : std::uint8_t { pessimistic = 0, optimistic = 1 };
+
+inline constexpr std::uint32_t transaction_timeout_ms_default = 5'000;
+inline constexpr std::uint32_t transaction_timeout_ms_max = 600'000;
+
+// --- client and anchor --------------------------------------------------------------------------------------------
+
+struct transaction_header {
+  txn::transaction_id id;
+  partition_id anchor;
+  locking_mode locking = locking_mode::pessimistic;
+  std::uint32_t timeout_ms = transaction_timeout_ms_default;  // from the first step; then it is rolled back
+
+  friend bool operator==(const transaction_header&, const transaction_header&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& id& anchor& locking& timeout_ms;
+  }
+};
+
+struct commit_step {
+  friend bool operator==(const commit_step&, const commit_step&) = default;
+
+  template <class Archive>
+  void serialize(Archive&, unsigned) {}
+};
+
+struct rollback_step {
+  friend bool operator==(const rollback_step&, const rollback_step&) = default;
+
+  template <class Archive>
+  void serialize(Archive&, unsigned) {}
+};
+
+// The order is on the wire: append only.
+using transaction_step = std::variant<set_request, get_request, exists_request, delete_request, extend_request,
+                                      get_by_bucket_request, commit_step, rollback_step>;
+
+// A step of a transaction. The first one (number 1) begins it; a step that is repeated is answered as before. Answers are
+// those of the operation, commit_response, rollback_response, or an error; `aborted` where the transaction is over.
+struct transaction_request {
+  transaction_header transaction;
+  std::uint32_t number = 1;  // rises by one from step to step
+  transaction_step step;
+
+  friend bool operator==(const transaction_request&, const transaction_request&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& transaction& number& step;
+  }
+};
+
+struct commit_response {
+  timestamp modified;  // the commit timestamp; of a transaction without writes a moment at which all that it read was so
+
+  friend bool operator==(const commit_response&, const commit_response&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& modified;
+  }
+};
+
+struct rollback_response {
+  friend bool operator==(const rollback_response&, const rollback_response&) = default;
+
+  template <class Archive>
+  void serialize(Archive&, unsigned) {}
+};
+
+// Asks a partition's leader for its clock: everything that was acknowledged there before has a stamp at or below the answer.
+struct read_clock_request {
+  partition_id partition;
+
+  friend bool operator==(const read_clock_request&, const read_clock_request&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& partition;
+  }
+};
+
+struct clock_response {
+  timestamp now;
+
+  friend bool operator==(const clock_response&, const clock_response&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& now;
+  }
+};
+
+// --- anchor and participants --------------------------------------------------------------------------------------
+
+// What a transaction has read of a key: its newest version then, whether live or not.
+struct observed_key {
+  durability space = durability::persistent;
+  std::string key;
+  bool is_known = false;  // the key had a version; the fields below name it
+  std::int64_t revision = no_revision;
+  bool is_tombstone = false;
+  timestamp modified;
+  bool is_live = false;
+
+  friend bool operator==(const observed_key&, const observed_key&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& space& key& is_known& revision& is_tombstone& modified& is_live;
+  }
+};
+
+// A bucket as it was read: whole, whatever part of it was asked for.
+struct observed_bucket {
+  durability space = durability::persistent;
+  std::string bucket;
+  timestamp seen;                    // every modification of its keys up to this stamp was seen, and no later one
+  std::uint64_t valid_until_ms = 0;  // the first expiry (Unix time) among what was seen; 0: none
+
+  friend bool operator==(const observed_bucket&, const observed_bucket&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& space& bucket& seen& valid_until_ms;
+  }
+};
+
+struct observation {
+  std::vector<observed_key> keys;
+  std::vector<observed_bucket> buckets;
+
+  friend bool operator==(const observation&, const observation&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& keys& buckets;
+  }
+};
+
+// A version that the transaction will write. The commit timestamp takes the place of the stamps in it.
+struct intended_write {
+  durability space = durability::persistent;
+  std::string key;
+  kv::version version;
+  bool keeps_created = false;  // it only extends a version that is there
+
+  friend bool operator==(const intended_write&, const intended_write&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& space& key& version& keeps_created;
+  }
+};
+
+// The numbers are on the wire: never change or reuse one.
+enum class lock_demand : std::uint8_t { none = 0, shared = 1, exclusive = 2 };
+
+// The newest version of a key, once the transaction holds the lock. Repeated: the same lock, maybe a newer version.
+struct participant_read {
+  durability space = durability::persistent;
+  std::string key;
+  lock_demand lock = lock_demand::none;
+
+  friend bool operator==(const participant_read&, const participant_read&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& space& key& lock;
+  }
+};
+
+// A page of a bucket, once the transaction holds the bucket's lock.
+struct participant_list {
+  get_by_bucket_request list;
+  lock_demand lock = lock_demand::none;
+
+  friend bool operator==(const participant_list&, const participant_list&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& list& lock;
+  }
+};
+
+// Whether what was read is still so. For transactions without writes: where every partition says yes after all was read, all
+// of it was so at one moment, that between the last read and the first answer. Holds nothing.
+struct participant_validate {
+  observation seen;
+
+  friend bool operator==(const participant_validate&, const participant_validate&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& seen;
+  }
+};
+
+// Whether what was read is still so; where it is, it stays so, and nobody writes what is to be written, until the transaction
+// is resolved: the promise is replicated before the answer. Repeated: the same vote.
+struct participant_prepare {
+  observation seen;
+  std::vector<intended_write> writes;
+
+  friend bool operator==(const participant_prepare&, const participant_prepare&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& seen& writes;
+  }
+};
+
+// The anchor's own part, and the decision: one entry that validates, writes, and records. Only in the term that is named: a
+// coordinator does not outlive the leadership in which it coordinated. Repeated: by the request's identity, as any write.
+struct participant_commit {
+  term_id term;
+  observation seen;
+  std::vector<intended_write> writes;
+  timestamp prepared;                      // the highest stamp of the others' votes; 0: there are none
+  std::uint64_t valid_until_ms = 0;        // the lowest of the others' votes; 0: none
+  std::vector<partition_id> participants;  // the others, to be told of the decision
+
+  friend bool operator==(const participant_commit&, const participant_commit&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& term& seen& writes& prepared& valid_until_ms& participants;
+  }
+};
+
+// The outcome: what is prepared is written or dropped, what is locked is let go. Repeated: there is nothing left to do.
+struct participant_resolve {
+  timestamp committed;  // the commit timestamp; 0: aborted
+
+  friend bool operator==(const participant_resolve&, const participant_resolve&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& committed;
+  }
+};
+
+// Whether the commit with this request's identity, or the transaction itself, is recorded; asked of the anchor by its own
+// manager, which has nothing of it in hand. What is not recorded here never will be: whoever coordinated it is gone.
+struct participant_lookup {
+  term_id term;
+
+  friend bool operator==(const participant_lookup&, const participant_lookup&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& term;
+  }
+};
+
+// Every participant has heard of the commit: its record is not needed any longer.
+struct participant_forget {
+  friend bool operator==(const participant_forget&, const participant_forget&) = default;
+
+  template <class Archive>
+  void serialize(Archive&, unsigned) {}
+};
+
+// Asked of the anchor's manager by whoever meets what the transaction holds.
+struct transaction_query {
+  bool is_wound = false;  // an older one needs what it holds: abort it, unless it is committing
+
+  friend bool operator==(const transaction_query&, const transaction_query&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& is_wound;
+  }
+};
+
+// The order is on the wire: append only.
+using participant_body =
+    std::variant<participant_read, participant_list, participant_validate, participant_prepare, participant_commit,
+                 participant_resolve, participant_lookup, participant_forget, transaction_query>;
+
+// Only nodes may say it.
+struct participant_request {
+  partition_id partition;  // whom it is for
+  txn::transaction_id id;
+  partition_id anchor;
+  std::uint64_t deadline_ms = 0;  // Unix time at which the transaction is rolled back, if it is not committing
+  participant_body body;
+
+  friend bool operator==(const participant_request&, const participant_request&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& partition& id& anchor& deadline_ms& body;
+  }
+};
+
+struct read_answer {
+  std::optional<kv::version> newest;
+  std::uint64_t judged_ms = 0;  // the Unix time against which expiry is to be judged
+
+  friend bool operator==(const read_answer&, const read_answer&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& newest& judged_ms;
+  }
+};
+
+struct list_answer {
+  list_response page;
+  timestamp seen;  // as in observed_bucket
+
+  friend bool operator==(const list_answer&, const list_answer&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& page& seen;
+  }
+};
+
+// To validate and to prepare.
+struct vote {
+  bool is_yes = false;
+  std::string why;                   // of a no, for people
+  timestamp prepared;                // commits of this transaction must not be below it
+  std::uint64_t valid_until_ms = 0;  // nor at or behind this Unix time; 0: no bound
+
+  friend bool operator==(const vote&, const vote&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& is_yes& why& prepared& valid_until_ms;
+  }
+};
+
+// The numbers are on the wire: never change or reuse one.
+enum class transaction_state : std::uint8_t { pending = 0, committed = 1, aborted = 2 };
+
+// To commit, lookup and query; to resolve and forget, where there is nothing more to say, with the state asked for.
+struct transaction_status {
+  transaction_state state = transaction_state::pending;
+  timestamp committed;
+  std::string why;  // of an abort, for people
+
+  friend bool operator==(const transaction_status&, const transaction_status&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& state& committed& why;
+  }
+};
+
+// The order is on the wire: append only.
+using participant_response = std::variant<read_answer, list_answer, vote, transaction_status>;
+
+}  // namespace kahuna::kv
