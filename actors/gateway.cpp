@@ -94,6 +94,11 @@ void answer(self_pointer self, std::uint64_t token, kv::operation_response respo
   if (found == state.requests.end()) return;  // its deadline has passed, or this answer came before
   const auto request = found->second;
   state.requests.erase(found);
+  if (request.session == 0 && request.from == state.settings.self) {
+    state.to_managers[request.manager].push_back({request.sequence, std::move(response)});
+    want_drain(self);
+    return;
+  }
   if (request.session == 0) {
     state.to_return[request.from].push_back({request.sequence, std::move(response)});
     want_drain(self);
@@ -146,7 +151,8 @@ void route(self_pointer self, arrived_request arrived) {
   // A replica of this node is asked also when its leadership is only suspected: it knows best.
   if (leader == state.settings.self && state.wiring.partitions.contains(*partition)) {
     state.to_partitions[*partition].push_back({token, arrived.client, request.sequence, request.attempt, request.floor, request.issued_at,
-                                               request.term, std::move(request.op), false});
+                                               request.term, std::move(request.op), false,
+                                               now_of(*self) + std::chrono::milliseconds(budget_ms)});
     return want_drain(self);
   }
   if (!arrived.may_forward || leader == no_node || !state.wiring.links.contains(leader))
@@ -228,6 +234,8 @@ complaint take_client_requests(self_pointer self, gateway_session& session, mess
   for (auto& request : body.requests) {
     if (state.is_stopping) {
       refuse(request, {errc::unavailable, "this node is stopping; ask another"});
+    } else if (kv::is_internal(request.op)) {
+      refuse(request, {errc::invalid_argument, "only nodes may ask this"});
     } else if (session.requests >= state.settings.session_requests_max || state.requests.size() >= state.settings.requests_max ||
                session.unread_bytes > state.settings.session_unread_bytes_max) {
       refuse(request, {errc::overloaded, "this node has too much under way; retry after 50 ms"});
@@ -304,6 +312,27 @@ complaint take_forwarded_requests(self_pointer self, gateway_session& session, m
     route(self, {origin, forwarded.client, std::move(forwarded.request), false});
   }
   return std::nullopt;
+}
+
+void take_manager_requests(self_pointer self, manager_requests& asked) {
+  auto& state = self->state;
+  for (auto& request : asked.requests) {
+    if (state.is_stopping || state.requests.size() >= state.settings.requests_max) {
+      const auto code = state.is_stopping ? errc::unavailable : errc::overloaded;
+      state.to_managers[asked.manager].push_back({request.token, error{code, "this node takes nothing more now; retry"}});
+      want_drain(self);
+      continue;
+    }
+    gateway_request origin;
+    origin.sequence = request.token;
+    origin.from = state.settings.self;
+    origin.manager = asked.manager;
+    messages::client_request forwarded;
+    forwarded.issued_at = state.settings.clock->now();
+    forwarded.budget_ms = request.budget_ms;
+    forwarded.op = std::move(request.op);
+    route(self, {origin, 0, std::move(forwarded), true});
+  }
 }
 
 complaint take_frame(self_pointer self, gateway_session& session, messages::frame_kind kind, std::string_view body) {
@@ -429,6 +458,8 @@ void on_drain(self_pointer self) {
     self->send(state.wiring.raft_peers.at(partition), peer_input{std::move(input)});
   for (auto& [peer, requests] : std::exchange(state.to_forward, {}))
     self->send(state.wiring.links.at(peer), forward_requests{std::move(requests)});
+  for (auto& [partition, replies] : std::exchange(state.to_managers, {}))
+    self->send(state.wiring.partitions.at(partition), manager_answers{std::move(replies)});
   for (auto& [peer, replies] : std::exchange(state.to_return, {}))
     if (const auto link = state.wiring.links.find(peer); link != state.wiring.links.end())
       self->send(link->second, forward_replies{std::move(replies)});
@@ -512,7 +543,7 @@ caf::behavior gateway_actor(self_pointer self, gateway_settings settings, cluste
   state.deadlines = std::make_unique<deadline_wheel>(now_of(*self));
   state.log = std::make_unique<rate_limited_log>(*settings.events);
   state.settings = std::move(settings);
-  state.next_token = state.settings.first_token;
+  state.next_token = state.settings.first_token & ~kv::manager_origin;
   state.cluster = std::move(cluster);
   // SO_REUSEADDR: a restarted node takes its port back at once.
   const auto doorman = self->add_tcp_doorman(state.settings.port, state.settings.host.c_str(), true);
@@ -542,6 +573,7 @@ caf::behavior gateway_actor(self_pointer self, gateway_settings settings, cluste
       },
       [=](const leaders_changed& news) { take_leaders(self, news); },
       [=](const peer_checked& checked) { take_peer_checked(self, checked); },
+      [=](manager_requests& asked) { take_manager_requests(self, asked); },
       [=](const link_broken& broken) { take_link_broken(self, broken); },
       [=](const node_tick&) { on_tick(self); },
       [=](const drain&) { on_drain(self); },

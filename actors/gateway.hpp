@@ -80,10 +80,11 @@ struct gateway_session {
 
 // Whom the answer of a request under way goes to.
 struct gateway_request {
-  std::uint64_t session = 0;   // a client's session; 0: another node's gateway asked
+  std::uint64_t session = 0;  // a client's session; 0: another node's gateway asked, or a transaction manager of this node
   std::uint64_t sequence = 0;  // the client's; or the other gateway's token
   std::uint32_t attempt = 0;   // the client's
-  node_id from;                // the node that forwarded it here
+  node_id from;                // the node that forwarded it here; this one: a transaction manager asked
+  partition_id manager;        // whose
   node_id forwarded_to;        // the node that it was forwarded to; no_node: it is with a partition of this node
   bool is_write = false;
   kv::durability space = kv::durability::persistent;
@@ -123,6 +124,7 @@ struct gateway_state {
   std::map<partition_id, std::vector<raft::peer_message>> to_raft_peers;
   std::map<node_id, std::vector<messages::forwarded_request>> to_forward;
   std::map<node_id, std::vector<messages::forwarded_reply>> to_return;
+  std::map<partition_id, std::vector<kv::partition_reply>> to_managers;
   std::vector<std::uint64_t> sessions_with_replies;
 };
 

@@ -13,6 +13,7 @@
 #include <caf/all.hpp>
 
 #include "core/kv/partition_core.hpp"
+#include "core/kv/transaction_manager_core.hpp"
 #include "core/raft/raft_input.hpp"
 #include "messages/protocol.hpp"
 
@@ -27,13 +28,29 @@ struct node_tick {};
 // the mailbox travels on together (design §5), and nothing waits for a timer.
 struct drain {};
 
-// gateway → partition: operations of clients, each with the gateway's token as its origin.
+// gateway → partition, transaction_manager → its partition: operations, each with the sender's token as its origin.
 struct client_operations {
   std::vector<kv::partition_request> requests;
 };
 
-// partition → gateway: their answers.
+// partition → gateway, transaction_manager → gateway: their answers.
 struct partition_replies {
+  std::vector<kv::partition_reply> replies;
+};
+
+// partition → its transaction_manager: what concerns transactions that are anchored here, or hold something here.
+struct manager_update {
+  kv::manager_news news;
+};
+
+// transaction_manager → gateway: what it asks of other partitions, wherever they are led.
+struct manager_requests {
+  partition_id manager;
+  std::vector<kv::remote_request> requests;
+};
+
+// gateway → partition → its transaction_manager: the answers, by the manager's tokens.
+struct manager_answers {
   std::vector<kv::partition_reply> replies;
 };
 
@@ -166,6 +183,7 @@ struct gateway_wiring;
 using gateway_handle = caf::typed_actor<
     caf::reacts_to<gateway_wiring>,     // once; before it no request is taken
     caf::reacts_to<partition_replies>,  // answers the clients
+    caf::reacts_to<manager_requests>,   // asks the partitions; every one is answered by a manager_answers
     caf::reacts_to<leaders_changed>,    // routes by them, and tells the clients
     caf::reacts_to<peer_checked>,       // lets a node in, or not
     caf::reacts_to<link_broken>,        // answers what was forwarded there
@@ -175,6 +193,7 @@ using gateway_handle = caf::typed_actor<
 using partition_handle = caf::typed_actor<
     caf::reacts_to<client_operations>,  // evaluates them, if it leads; every one is answered to the gateway
     caf::reacts_to<raft_events>,        // applies what is committed, follows changes of leadership
+    caf::reacts_to<manager_answers>,    // passes them to its transaction_manager
     caf::reacts_to<node_tick>,          // does a piece of the work in the background
     caf::replies_to<get_status>::with<partition_status>,
     caf::reacts_to<stop>,               // records how far it has applied, and ends
@@ -189,7 +208,10 @@ using raft_peer_handle = caf::typed_actor<
     caf::reacts_to<drain>>;
 
 using transaction_manager_handle = caf::typed_actor<
-    caf::reacts_to<client_operations>>;  // answers `unavailable`: transactions come with their own issue
+    caf::reacts_to<manager_update>,   // coordinates, and finds out for its partition what became of other transactions
+    caf::reacts_to<manager_answers>,  // goes on with what waited for them
+    caf::reacts_to<node_tick>,        // looks at deadlines, and asks again
+    caf::reacts_to<drain>>;
 
 using log_writer_handle = caf::typed_actor<
     caf::reacts_to<append_to_log>,  // writes it with everybody else's that waits; answers log_persisted
@@ -235,6 +257,9 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::node_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::drain)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::client_operations)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::partition_replies)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::manager_update)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::manager_requests)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::manager_answers)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::partition_outputs)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::raft_events)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::append_to_log)

@@ -46,6 +46,7 @@ void honour(self_pointer self, kv::partition_ready ready) {
     for (const auto& batch : ready.proposals) outputs.proposals.emplace_back(messages::encode(*batch));
     self->send(state.raft_peer, std::move(outputs));
   }
+  if (!ready.manager.is_empty()) self->send(state.transaction_manager, manager_update{std::move(ready.manager)});
   std::erase_if(ready.replies, [](const kv::partition_reply& reply) { return reply.origin == internal_origin; });
   if (!ready.replies.empty()) self->send(state.gateway, partition_replies{std::move(ready.replies)});
 
@@ -81,7 +82,8 @@ partition_handle::behavior_type partition_actor(self_pointer self, partition_set
   state.gateway = peers.gateway;
   state.raft_peer = self->spawn<caf::linked>(raft_peer_actor, settings.raft, partition_handle(self), peers.log_writer,
                                              peers.cluster, std::move(peers.links));
-  state.transaction_manager = self->spawn<caf::linked>(transaction_manager_actor, std::move(peers.gateway));
+  state.transaction_manager =
+      self->spawn<caf::linked>(transaction_manager_actor, settings.manager, partition_handle(self), std::move(peers.gateway));
   state.settings = std::move(settings);
   announce(state.raft_peer);
 
@@ -102,8 +104,10 @@ partition_handle::behavior_type partition_actor(self_pointer self, partition_set
         if (is_new_leader && current.settings.raft.partition == partition_id{0}) store_partition_map(self);
         settle(self);
       },
+      [=](manager_answers& answers) { self->send(self->state.transaction_manager, std::move(answers)); },
       [=](const node_tick&) {
         auto& current = self->state;
+        self->send(current.transaction_manager, node_tick{});
         current.settings.metrics->mailbox_seen(self->name(), self->mailbox().size());
         current.core->step(kv::sweep{current.settings.clock->now()}, now_of(*self));
         honour(self, current.core->take_ready());

@@ -8,6 +8,7 @@
 #include "actors/node_clock.hpp"
 #include "actors/node_metrics.hpp"
 #include "actors/raft_peer_actor.hpp"
+#include "actors/transaction_manager_actor.hpp"
 #include "core/base/event_log.hpp"
 #include "core/kv/partition_core.hpp"
 #include "core/routing/partition_map.hpp"
@@ -17,6 +18,7 @@ namespace kahuna::actors {
 struct partition_settings {
   raft_peer_settings raft;
   kv::partition_options options;
+  transaction_manager_settings manager;
   kv::partition_store* store = nullptr;  // outlives the actor
   node_clock* clock = nullptr;           // outlives the actor
   event_log* events = nullptr;           // outlives the actor

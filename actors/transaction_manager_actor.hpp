@@ -1,14 +1,36 @@
-// A partition's transaction manager: coordinates the transactions that are anchored at it.
+// A partition's transaction manager as an actor: coordinates the transactions that are anchored at the partition. A thin shell:
+// message → input → step → drain.
 //
-// Transactions come with their own issue. Until then the actor has its place in the shape, and refuses.
+// Spawned by its partition, and lives as long as it does. Talks to its own partition directly and to all others by the gateway, so
+// that it never knows where one is led.
 #pragma once
 
+#include <memory>
+
 #include "actors/interfaces.hpp"
+#include "actors/node_clock.hpp"
+#include "core/kv/transaction_manager_core.hpp"
 
 namespace kahuna::actors {
 
-// `replies` gets the partition_replies.
-transaction_manager_handle::behavior_type transaction_manager_actor(transaction_manager_handle::pointer self,
-                                                                    gateway_handle replies);
+struct transaction_manager_settings {
+  kv::manager_options options;
+  std::uint64_t seed = 1;
+  node_clock* clock = nullptr;  // outlives the actor
+};
+
+struct transaction_manager_state {
+  static inline const char* name = "transaction_manager";
+
+  transaction_manager_settings settings;
+  std::unique_ptr<kv::transaction_manager_core> core;
+  partition_handle partition;
+  gateway_handle gateway;
+  bool is_drain_sent = false;
+};
+
+transaction_manager_handle::behavior_type transaction_manager_actor(
+    transaction_manager_handle::stateful_pointer<transaction_manager_state> self, transaction_manager_settings settings,
+    partition_handle partition, gateway_handle gateway);
 
 }  // namespace kahuna::actors

@@ -23,13 +23,7 @@ inline std::size_t item_bytes(const peer_envelope& envelope) {
   return bytes;
 }
 
-inline std::size_t response_bytes(const kv::operation_response& response) {
-  std::size_t bytes = 64;
-  if (const auto* get = std::get_if<kv::get_response>(&response)) bytes += get->value.size();
-  if (const auto* list = std::get_if<kv::list_response>(&response))
-    for (const auto& item : list->items) bytes += 48 + item.key.size() + item.value.size();
-  return bytes;
-}
+inline std::size_t response_bytes(const kv::operation_response& response) { return 64 + kv::payload_bytes(response); }
 inline std::size_t item_bytes(const client_reply& reply) { return response_bytes(reply.response); }
 inline std::size_t item_bytes(const forwarded_reply& reply) { return response_bytes(reply.response); }
 inline std::size_t item_bytes(const forwarded_request& forwarded) { return 64 + kv::payload_bytes(forwarded.request.op); }

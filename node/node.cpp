@@ -266,6 +266,10 @@ std::optional<start_failure> running_node::implementation::spawn_partitions() {
     settings.options.cache_bytes_max = share_of(version_cache_bytes, map.partitions);
     settings.options.history = {options.history_max_revisions, options.history_max_age_ms};
     settings.options.ephemeral_budget = ephemeral_budget;
+    settings.manager.options = {id, map.partitions};
+    settings.manager.options.written_bytes_max = options.max_value_size + (1 << 20);
+    settings.manager.seed = random_number();
+    settings.manager.clock = &clock;
     settings.store = stores.back().get();
     settings.clock = &clock;
     settings.events = events.get();

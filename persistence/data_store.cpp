@@ -11,6 +11,10 @@ namespace kahuna::persistence {
 
 namespace {
 
+// Kinds of records about transactions.
+constexpr char prepared_kind = 'P';
+constexpr char record_kind = 'R';
+
 constexpr std::size_t partition_bytes = 4;
 constexpr std::size_t version_suffix_bytes = 1 + 8 + 1;  // NUL, revision, kind
 
@@ -61,6 +65,14 @@ std::string data_store::prefix() const {
 std::string data_store::window_key(std::uint64_t client) const {
   auto key = prefix();
   append_be64(key, client);
+  return key;
+}
+
+std::string data_store::transaction_key(char kind, const txn::transaction_id& id) const {
+  auto key = prefix() + kind;
+  append_be64(key, id.began_at.value);
+  append_be64(key, id.client);
+  append_be64(key, id.number);
   return key;
 }
 
@@ -229,8 +241,22 @@ void data_store::apply(const kv::applied_effects& effects) {
     collected_->put(family::main, key, record);
     collected_bytes_ += key.size() + record.size();
   }
+  if (effects.transactions != nullptr) collect(*effects.transactions);
   applied_ = {effects.index, effects.stamp, effects.collected_below_ms};
   if (collected_bytes_ >= collected_bytes_max) write_collected();
+}
+
+void data_store::collect(const kv::transaction_changes& changes) {
+  const auto put = [&](char kind, const auto& entry) {
+    const auto key = transaction_key(kind, entry.id);
+    const auto record = encode_record(key, entry);
+    collected_->put(family::meta, key, record);
+    collected_bytes_ += key.size() + record.size();
+  };
+  for (const auto& prepared : changes.prepared) put(prepared_kind, prepared);
+  for (const auto& id : changes.resolved) collected_->erase(family::meta, transaction_key(prepared_kind, id));
+  for (const auto& record : changes.decided) put(record_kind, record);
+  for (const auto& id : changes.forgotten) collected_->erase(family::meta, transaction_key(record_kind, id));
 }
 
 void data_store::checkpoint(const kv::window_changes& windows) {
@@ -249,6 +275,26 @@ void data_store::write_collected() const {
   const auto batch = std::move(collected_);
   collected_bytes_ = 0;
   if (const auto failure = store_->write(*batch, sync::no)) fatal_(*failure);
+}
+
+result<kv::stored_transactions> data_store::load_transactions() const {
+  write_collected();
+  kv::stored_transactions stored;
+  const auto cursor = store_->cursor(family::meta);
+  const auto load_all = [&](char kind, auto& into) -> std::optional<error> {
+    const auto start = prefix() + kind;
+    for (cursor->seek(start); cursor->is_valid() && cursor->key().starts_with(start); cursor->next()) {
+      auto entry = decode_record<typename std::decay_t<decltype(into)>::value_type>(cursor->key(), cursor->value());
+      if (!entry)
+        return error{errc::data_corrupted, "the transactions of partition " + std::to_string(partition_.value) +
+                                               " are damaged: " + entry.error().message};
+      into.push_back(std::move(*entry));
+    }
+    return cursor->damage();
+  };
+  if (auto damage = load_all(prepared_kind, stored.prepared)) return *damage;
+  if (auto damage = load_all(record_kind, stored.records)) return *damage;
+  return stored;
 }
 
 result<std::vector<kv::client_window>> data_store::load_windows() const {

@@ -8,6 +8,8 @@
 //                                                                     A key has no NUL, so no key is another's prefix.
 //   window  partition:be32 client:be64                  → client_window
 //   meta    partition:be32                              → applied_state
+//           partition:be32 'P' id                       → prepared_transaction     id: began_at:be64 client:be64 number:be64
+//           partition:be32 'R' id                       → transaction_record
 //
 // What is applied is collected, and written to the store many entries at a time: when something is read, by checkpoints, and
 // before it grows large. Until then it is in no danger that it would not be in afterwards.
@@ -42,6 +44,7 @@ class data_store final : public kv::partition_store {
   timestamp applied_stamp() const override { return applied_.stamp; }
   std::uint64_t collected_below_ms() const override { return applied_.collected_below_ms; }
   result<std::vector<kv::client_window>> load_windows() const override;
+  result<kv::stored_transactions> load_transactions() const override;
 
  private:
   struct applied_state {
@@ -61,6 +64,8 @@ class data_store final : public kv::partition_store {
   std::string prefix() const;
   std::string window_key(std::uint64_t client) const;
   std::string versions_key(std::string_view key) const;
+  std::string transaction_key(char kind, const txn::transaction_id& id) const;
+  void collect(const kv::transaction_changes& changes);
   error damaged(std::string_view key, const std::string& what) const;
   void write_collected() const;
   result<kv::version> decode_version(std::string_view stored_key, std::string_view record) const;

@@ -27,6 +27,20 @@ error not_leader(partition_id id) {
   return {errc::not_leader, "this node does not lead partition " + std::to_string(id.value)};
 }
 
+bool is_for_manager(const operation& op) {
+  if (std::holds_alternative<transaction_request>(op)) return true;
+  const auto* asked = std::get_if<participant_request>(&op);
+  return asked != nullptr && std::holds_alternative<transaction_query>(asked->body);
+}
+
+// As of which moment it reads; timestamp{}: now.
+timestamp moment_of(const operation& op) {
+  if (const auto* get = std::get_if<get_request>(&op)) return get->as_of;
+  if (const auto* exists = std::get_if<exists_request>(&op)) return exists->as_of;
+  const auto* bucket = std::get_if<get_by_bucket_request>(&op);
+  return bucket != nullptr ? bucket->as_of : timestamp{};
+}
+
 error leadership_lost(partition_id id) {
   return {errc::leadership_lost,
           "the leader of partition " + std::to_string(id.value) + " changed while the write was under way"};
@@ -42,13 +56,21 @@ partition_core::partition_core(partition_id id, partition_options options, parti
     window_.load(std::move(*windows));
   else
     fail(windows.error());
+  if (auto transactions = store.load_transactions())
+    transactions_.load(std::move(*transactions));
+  else
+    fail(transactions.error());
 }
 
 void partition_core::step(partition_input input, instant now) {
-  if (auto* work = std::get_if<operations>(&input)) return take_operations(std::move(*work), now);
+  if (auto* work = std::get_if<operations>(&input)) {
+    take_operations(std::move(*work), now);
+    return wake(now);
+  }
   if (auto* entries = std::get_if<committed_entries>(&input)) {
     take_committed(*entries);
     // The no-op may have been among them: what waited for it is evaluated now.
+    if (is_serving() && !has_begun_serving_) begin_serving(now);
     while (is_serving() && !waiting_for_no_op_.empty()) {
       auto [request, bytes] = std::move(waiting_for_no_op_.front());
       waiting_for_no_op_.pop_front();
@@ -57,9 +79,13 @@ void partition_core::step(partition_input input, instant now) {
       stamp_ = clock_.last();
       evaluate(std::move(request), now);
     }
-    return;
+    return wake(now);
   }
-  if (const auto* due = std::get_if<kv::sweep>(&input)) return sweep(due->stamp);
+  if (const auto* due = std::get_if<kv::sweep>(&input)) {
+    sweep(due->stamp);
+    sweep_transactions(now);
+    return wake(now);
+  }
   if (auto* role = std::get_if<raft::role_change>(&input)) return take_role(*role, now);
   if (auto* lease = std::get_if<raft::lease_grant>(&input)) {
     lease_ = *lease;
@@ -88,8 +114,6 @@ void partition_core::take_operations(operations input, instant now) {
       reply_now(request.origin, *fault_);
     } else if (!is_leader()) {
       reply_now(request.origin, not_leader(id_));
-    } else if (std::holds_alternative<transaction_request>(request.op) || is_internal(request.op)) {
-      reply_now(request.origin, error{errc::unavailable, "transactions are not available in this version"});
     } else if (auto refusal = admit(request)) {
       reply_now(request.origin, std::move(*refusal));
     } else if (!is_serving()) {
@@ -131,8 +155,20 @@ std::optional<error> partition_core::admit_to_window(const request_window& windo
                "partition " + std::to_string(id_.value) + " remembers as many unheard answers as it may; retry after 1000 ms"};
 }
 
-void partition_core::evaluate(partition_request request, instant now) {
+void partition_core::evaluate(partition_request request, instant now, const std::optional<txn::transaction_id>& waited_as) {
   expired_ms_ = 0;
+  if (is_for_manager(request.op)) return ready_.manager.requests.push_back(std::move(request));
+  if (std::holds_alternative<participant_request>(request.op)) return evaluate_participant(request, now);
+  if (const auto moment = moment_of(request.op); moment != timestamp{}) return evaluate_as_of(std::move(request), moment, now);
+  auto owner = waited_as;
+  if (!pass_transactions(request, owner, now)) return;
+  evaluate_single(std::move(request), now);
+  // It stood in the lock table only as long as it had to wait.
+  if (owner) locks_.release(*owner);
+}
+
+// An operation that no transaction stands in the way of.
+void partition_core::evaluate_single(partition_request request, instant now) {
   if (space_of(request.op) == durability::ephemeral) return evaluate_ephemeral(std::move(request), now);
   if (is_write(request.op)) return evaluate_write(std::move(request), now);
   auto reply = waiting_reply(request.origin, evaluate_read(request.op), false);
@@ -303,33 +339,35 @@ result<partition_core::current_version> partition_core::current_of(const std::st
 void partition_core::propose(const partition_request& request, const std::string& key, std::optional<version> effect,
                              const write_result& result, pending_reply reply) {
   open_batch();
-  const auto number = applied_proposals_ + proposals_.size();
-  auto& batch = *open_batch_;
-
   // The system's own writes have no client that could repeat them.
-  if (!request.is_internal) {
-    auto update = std::find_if(batch.windows.begin(), batch.windows.end(),
-                               [&](const window_update& u) { return u.client == request.client; });
-    if (update == batch.windows.end()) update = batch.windows.insert(update, window_update{request.client, 0, {}});
-    update->floor = std::max(update->floor, request.floor);
-    update->results.push_back(result);
-    window_overlay_[{request.client, request.sequence}] = {number, result};
-    if (!window_.has_client(request.client)) clients_under_way_.insert(request.client);
-  }
-
+  if (!request.is_internal) note_result(request, result);
   open_batch_bytes_ += 64;
-  if (effect) {
-    open_batch_bytes_ += key.size() + effect->value.size();
-    auto& under_way = overlay_[key];
-    const auto judged_ms = under_way.proposal != 0 ? under_way.judged_ms : unix_ms(stamp_);
-    under_way = {*effect, number, judged_ms};
-    batch.mutations.push_back({key, std::move(*effect)});
-  }
+  if (effect) note_effect(key, std::move(*effect));
 
   ++pending_requests_;
   pending_bytes_ += reply.bytes;
   proposals_.back().waiting.push_back(std::move(reply));
   if (open_batch_bytes_ >= options_.batch_bytes_max) close_batch();
+}
+
+void partition_core::note_result(const partition_request& request, const write_result& result) {
+  auto& batch = *open_batch_;
+  auto update =
+      std::find_if(batch.windows.begin(), batch.windows.end(), [&](const window_update& u) { return u.client == request.client; });
+  if (update == batch.windows.end()) update = batch.windows.insert(update, window_update{request.client, 0, {}});
+  update->floor = std::max(update->floor, request.floor);
+  update->results.push_back(result);
+  window_overlay_[{request.client, request.sequence}] = {applied_proposals_ + proposals_.size(), result};
+  if (!window_.has_client(request.client)) clients_under_way_.insert(request.client);
+}
+
+void partition_core::note_effect(const std::string& key, version effect) {
+  open_batch_bytes_ += key.size() + effect.value.size();
+  auto& under_way = overlay_[key];
+  const auto judged_ms = under_way.proposal != 0 ? under_way.judged_ms : unix_ms(stamp_);
+  under_way = {effect, applied_proposals_ + proposals_.size(), judged_ms};
+  note_modified(durability::persistent, key, open_batch_->stamp);
+  open_batch_->mutations.push_back({key, std::move(effect)});
 }
 
 // The batch that the next proposal will carry; what is put into it has the clock's last stamp at most.
@@ -339,6 +377,10 @@ void partition_core::open_batch() {
     proposals_.emplace_back();
   }
   open_batch_->stamp = clock_.last();
+}
+
+void partition_core::make_room(std::size_t bytes) {
+  if (open_batch_bytes_ + bytes > options_.batch_bytes_max) close_batch();
 }
 
 void partition_core::close_batch() {
@@ -358,9 +400,12 @@ partition_core::pending_reply partition_core::waiting_reply(std::uint64_t origin
   return {{origin, std::move(response)}, bytes, is_write};
 }
 
-void partition_core::reply_now(std::uint64_t origin, operation_response response) {
-  ready_.replies.push_back({origin, std::move(response)});
+void partition_core::deliver(partition_reply reply) {
+  auto& replies = is_from_manager(reply.origin) ? ready_.manager.replies : ready_.replies;
+  replies.push_back(std::move(reply));
 }
+
+void partition_core::reply_now(std::uint64_t origin, operation_response response) { deliver({origin, std::move(response)}); }
 
 void partition_core::reply_when_certain(proposal_number rests_on, pending_reply reply, instant now) {
   // Somebody is to hear that a key has expired. Should this leader go now, the next one's clock may be behind the expiry,
@@ -378,7 +423,7 @@ void partition_core::reply_when_certain(proposal_number rests_on, pending_reply 
 }
 
 void partition_core::reply_when_read_is_safe(pending_reply reply, instant now) {
-  if (has_lease(now)) return reply_now(reply.reply.origin, std::move(reply.reply.response));
+  if (has_lease(now)) return deliver(std::move(reply.reply));
   ++pending_requests_;
   pending_bytes_ += reply.bytes;
   unconfirmed_.push_back(std::move(reply));
@@ -395,7 +440,7 @@ void partition_core::reply_when_applied(proposal_number proposal, pending_reply 
 void partition_core::release(pending_reply& reply) {
   --pending_requests_;
   pending_bytes_ -= reply.bytes;
-  ready_.replies.push_back(std::move(reply.reply));
+  deliver(std::move(reply.reply));
 }
 
 void partition_core::refuse(pending_reply& reply) {
@@ -453,6 +498,7 @@ void partition_core::drop_overlay() {
   ephemeral_window_ = {};
   sweep_under_way_ = 0;
   history_.reset();
+  drop_transactions();
   KAHUNA_CHECK(pending_requests_ == 0 && pending_bytes_ == 0, describe());
 }
 
@@ -491,6 +537,7 @@ void partition_core::apply(const raft::log_entry& entry) {
     clients_under_way_.erase(update.client);
     for (const auto& result : update.results) window_overlay_.erase({update.client, result.sequence});
   }
+  note_applied(proposal);
   for (auto& reply : proposal.waiting) release(reply);
 }
 
@@ -498,7 +545,9 @@ void partition_core::apply_batch(log_index index, const write_batch& batch) {
   const auto stamp = std::max(store_.applied_stamp(), batch.stamp);
   window_.apply(batch.windows, stamp);
   const auto collected_below_ms = std::max(store_.collected_below_ms(), batch.collected_below_ms);
-  store_.apply({index, stamp, &batch.mutations, &batch.removals, collected_below_ms});
+  transactions_.apply(batch.transactions);
+  store_.apply({index, stamp, &batch.mutations, &batch.removals, collected_below_ms,
+                batch.transactions.is_empty() ? nullptr : &batch.transactions});
   if (++entries_since_checkpoint_ >= options_.checkpoint_entries) checkpoint();
   for (const auto& removal : batch.removals) cache_.drop(removal.key);
   versions_collected_ += batch.removals.size();
@@ -538,6 +587,11 @@ void partition_core::check_invariants() const {
   std::size_t waiting = waiting_for_no_op_.size() + unconfirmed_.size();
   for (const auto& proposal : proposals_) waiting += proposal.waiting.size();
   for (const auto& [read_id, replies] : reads_under_way_) waiting += replies.size();
+  waiting += waiting_for_lock_.size() + due_.size();
+  for (const auto& [id, parked] : waiting_for_outcome_) waiting += parked.size();
+  for (const auto& [proposal, parked] : waiting_for_proposal_) waiting += parked.size();
+  locks_.check_invariants();
+  KAHUNA_CHECK(has_begun_serving_ || locks_.is_empty(), describe());
   KAHUNA_CHECK(waiting == pending_requests_, waiting, describe());
 }
 
@@ -561,7 +615,8 @@ std::string partition_core::describe() const {
       << applied_index_ << " no_op " << role_.no_op_index << " proposals " << proposals_.size() << " overlay "
       << overlay_.size() << " pending " << pending_requests_ << " (" << pending_bytes_ << " B) reads "
       << reads_under_way_.size() << " cache " << cache_.bytes() << " B clients " << window_.clients() << " ephemeral "
-      << ephemeral_.keys() << " keys " << ephemeral_.bytes() << " B";
+      << ephemeral_.keys() << " keys " << ephemeral_.bytes() << " B prepared " << transactions_.prepared().size() << " decided "
+      << transactions_.records().size() << " holding " << locks_.owners();
   if (fault_) out << " fault: " << fault_->message;
   return out.str();
 }

@@ -17,6 +17,8 @@
 //      a stamp at or behind the expiry is in the applied log, and a leader's clock starts from there.
 //   7. Ephemeral keys are there only while this replica leads, from the no-op of its term on: they are evaluated and
 //      answered as reads are, and dropped with the leadership.
+//   8. What a transaction has promised to write (prepared) nobody reads, and what it read or is to write nobody changes, until it
+//      is resolved; a commit's entry leaves only if nothing that the transaction read has changed (docs/transactions.md).
 #pragma once
 
 #include <cstdint>
@@ -32,13 +34,16 @@
 #include <vector>
 
 #include "core/base/hlc.hpp"
+#include "core/kv/bucket_watch.hpp"
 #include "core/kv/ephemeral_store.hpp"
 #include "core/kv/history_sweep.hpp"
 #include "core/kv/operations/validation.hpp"
 #include "core/kv/partition_input.hpp"
 #include "core/kv/partition_store.hpp"
 #include "core/kv/request_window.hpp"
+#include "core/kv/replicated_transactions.hpp"
 #include "core/kv/version_cache.hpp"
+#include "core/txn/lock_table.hpp"
 
 namespace kahuna::kv {
 
@@ -120,9 +125,41 @@ class partition_core {
     bool is_write = false;  // its effect may come to be applied whatever becomes of this leader
   };
 
+  // The parts of a transaction's commit that are in no log: what becomes of ephemeral keys when the entry is applied.
+  struct committing {
+    txn::transaction_id id;
+    timestamp committed;
+    std::vector<intended_write> ephemeral_writes;
+  };
+
   struct proposal_under_way {
     std::shared_ptr<const write_batch> batch;
     std::vector<pending_reply> waiting;
+    std::vector<committing> commits;
+  };
+
+  // A request that waits for a transaction, or for a proposal, before it can be evaluated.
+  struct parked_request {
+    partition_request request;
+    std::size_t bytes = 0;
+    instant since;
+    std::optional<txn::transaction_id> owner;  // as which it waits in the lock table
+  };
+
+  // A promise or a resolution that is in the log ahead and not applied.
+  struct change_under_way {
+    proposal_number proposal = 0;
+    vote promised;        // of a promise
+    timestamp committed;  // of a resolution: 0 = aborted
+  };
+
+  // Whom to ask about a transaction that holds something here, and when.
+  struct known_transaction {
+    term_id term;
+    partition_id anchor;
+    std::uint64_t deadline_ms = 0;
+    instant since{};
+    instant asked_at{};  // when its anchor was last asked
   };
 
   // What evaluation found, and on what it rests.
@@ -139,7 +176,9 @@ class partition_core {
   void take_role(const raft::role_change& change, instant now);
   void take_read_answers(const std::vector<raft::read_answer>& answers);
 
-  void evaluate(partition_request request, instant now);
+  // `waited_as`: the name under which it has waited in the lock table.
+  void evaluate(partition_request request, instant now, const std::optional<txn::transaction_id>& waited_as = std::nullopt);
+  void evaluate_single(partition_request request, instant now);
   void evaluate_ephemeral(partition_request request, instant now);
   template <class Request>
   void evaluate_ephemeral_write(const partition_request& request, const Request& op, instant now);
@@ -167,7 +206,12 @@ class partition_core {
   // Without an effect, only the answer goes into the log.
   void propose(const partition_request& request, const std::string& key, std::optional<version> effect,
                const write_result& result, pending_reply reply);
+  // The parts of a proposal: what the window is to remember, and a version to be written.
+  void note_result(const partition_request& request, const write_result& result);
+  void note_effect(const std::string& key, version effect);
   void open_batch();
+  // What is put in next has so many bytes: it must not make an entry out of a full batch that no frame takes.
+  void make_room(std::size_t bytes);
   void close_batch();
 
   static pending_reply waiting_reply(std::uint64_t origin, operation_response response, bool is_write,
@@ -178,8 +222,48 @@ class partition_core {
   // The reply was computed from applied state: it leaves under the lease, or once a read confirms the leadership.
   void reply_when_read_is_safe(pending_reply reply, instant now);
   void reply_when_applied(proposal_number proposal, pending_reply reply);
+  void deliver(partition_reply reply);
   void release(pending_reply& reply);
   void refuse(pending_reply& reply);
+
+  // --- partition_transactions.cpp
+  void begin_serving(instant now);
+  void evaluate_participant(const partition_request& request, instant now);
+  template <class Body>
+  void evaluate_body(const partition_request& request, const participant_request& asked, const Body& body, instant now);
+  void answer_participant(const partition_request& request, participant_response response, proposal_number rests_on, instant now);
+  // False: the request was parked.
+  bool pass_transactions(const partition_request& request, std::optional<txn::transaction_id>& owner, instant now);
+  bool acquire(const partition_request& request, const txn::transaction_id& owner, const std::string& resource, txn::lock_mode mode,
+               instant now);
+  bool acquire_for_write(const partition_request& request, const txn::transaction_id& owner, durability space,
+                         const std::string& key, instant now);
+  bool try_acquire_all(const txn::transaction_id& id, const observation& seen, const std::vector<intended_write>& writes);
+  // Who else has promised to write something of it, if anybody.
+  std::optional<txn::transaction_id> writer_of(const operation& op) const;
+  std::optional<txn::transaction_id> writer_within(durability space, std::string_view prefix, const txn::transaction_id& reader,
+                                                   timestamp as_of) const;
+  // What has changed of what was read, in words, judged at `stamp`; nothing where all is as it was.
+  result<std::optional<std::string>> find_change(const observation& seen, timestamp stamp, vote& out, proposal_number& rests_on);
+  result<current_version> current_of(durability space, const std::string& key);
+  void note_modified(durability space, const std::string& key, timestamp stamp);
+  void evaluate_as_of(partition_request request, timestamp moment, instant now);
+  result<operation_response> answer_as_of(const operation& op, timestamp moment) const;
+  static std::vector<mutation> mutations_of(const std::vector<intended_write>& writes, timestamp committed);
+  void write_ephemeral(const committing& commit);
+  void note_applied(const proposal_under_way& proposal);
+  void park_for_outcome(const txn::transaction_id& writer, const partition_request& request, instant now);
+  void park_for_proposal(proposal_number proposal, const partition_request& request, instant now);
+  parked_request park(const partition_request& request, const std::optional<txn::transaction_id>& owner, instant now);
+  partition_request unpark(parked_request& parked);
+  void refuse_parked(parked_request& parked, error why);
+  // What waited for the transaction's outcome is due, and what it held is free.
+  void transaction_ended(const txn::transaction_id& id);
+  // Evaluates what waited for what has ended now.
+  void wake(instant now);
+  void sweep_transactions(instant now);
+  void ask_about(const txn::transaction_id& id, bool is_wound, instant now);
+  void drop_transactions();
 
   void apply(const raft::log_entry& entry);
   void apply_batch(log_index index, const write_batch& batch);
@@ -206,6 +290,21 @@ class partition_core {
 
   ephemeral_store ephemeral_;
   request_window ephemeral_window_;  // of this leadership, as the keys that it is about
+
+  replicated_transactions transactions_;
+  // Of the leader, from the moment at which it serves.
+  bool has_begun_serving_ = false;
+  txn::lock_table locks_;
+  bucket_watch watched_buckets_;
+  std::map<txn::transaction_id, known_transaction> known_transactions_;  // that hold something here
+  std::map<txn::transaction_id, std::vector<intended_write>> promised_ephemeral_writes_;
+  std::map<txn::transaction_id, change_under_way> promises_under_way_;
+  std::map<txn::transaction_id, change_under_way> resolutions_under_way_;
+  std::map<txn::transaction_id, proposal_number> commits_under_way_;
+  std::map<txn::transaction_id, parked_request> waiting_for_lock_;                  // by their name in the lock table
+  std::map<txn::transaction_id, std::vector<parked_request>> waiting_for_outcome_;  // by the transaction
+  std::map<proposal_number, std::vector<parked_request>> waiting_for_proposal_;
+  std::vector<parked_request> due_;  // what they waited for has ended
 
   history_sweep history_;
   proposal_number sweep_under_way_ = 0;  // what the last sweep found, until it is applied

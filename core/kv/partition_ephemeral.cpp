@@ -16,6 +16,7 @@
 #include "core/kv/operations/list.hpp"
 #include "core/kv/operations/set.hpp"
 #include "core/kv/partition_core.hpp"
+#include "core/kv/transaction_resources.hpp"
 
 namespace kahuna::kv {
 
@@ -59,10 +60,12 @@ void partition_core::evaluate_ephemeral_write(const partition_request& request, 
   const auto stamp = clock_.next();
   auto decision = kv::evaluate(op, *ephemeral_.latest(op.key), stamp);
   const bool is_accepted = decision.effect.has_value();
-  if (is_accepted)
+  if (is_accepted) {
     ephemeral_.put(op.key, std::move(*decision.effect));
-  else
+    note_modified(durability::ephemeral, op.key, stamp);
+  } else {
     ephemeral_.touch(op.key);
+  }
   // As with persistent keys: a refusal that was tried before must hold against what is still on its way.
   if (is_accepted || request.attempt > 1)
     ephemeral_window_.note(request.client, request.floor,
@@ -122,7 +125,9 @@ void partition_core::sweep(timestamp stamp) {
 
   // One piece at a time: what was found last must be applied, or it would be found again.
   if (sweep_under_way_ > applied_proposals_) return;
-  auto found = history_.step(store_, unix_ms(clock_.last()), [&](std::string_view key) { return overlay_.contains(std::string(key)); });
+  auto found = history_.step(store_, unix_ms(clock_.last()), [&](std::string_view key) {
+    return overlay_.contains(std::string(key)) || locks_.promised_writer(resource_of_key(durability::persistent, key));
+  });
   if (!found) return fail(found.error());
   if (found->removals.empty()) return;
   // An entry of its own: what a step finds is bounded so that it fits into one, and not beside anything else.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/base/errc.hpp"
+#include "core/kv/replicated_transactions.hpp"
 #include "core/kv/version_reader.hpp"
 #include "core/kv/write_batch.hpp"
 
@@ -29,6 +30,7 @@ struct applied_effects {
   const std::vector<mutation>* mutations = nullptr;
   const std::vector<removal>* removals = nullptr;  // taken away before the mutations are written; nullptr: none
   std::uint64_t collected_below_ms = 0;            // never falls; see write_batch
+  const transaction_changes* transactions = nullptr;  // nullptr: none
 };
 
 // One stored version's place: walks over whole histories go from one to the next.
@@ -60,6 +62,7 @@ class partition_store : public version_reader {
   virtual timestamp applied_stamp() const = 0;
   virtual std::uint64_t collected_below_ms() const = 0;
   virtual result<std::vector<client_window>> load_windows() const = 0;
+  virtual result<stored_transactions> load_transactions() const = 0;
 };
 
 }  // namespace kahuna::kv

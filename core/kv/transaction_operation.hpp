@@ -237,10 +237,9 @@ struct participant_prepare {
   }
 };
 
-// The anchor's own part, and the decision: one entry that validates, writes, and records. Only in the term that is named: a
-// coordinator does not outlive the leadership in which it coordinated. Repeated: by the request's identity, as any write.
+// The anchor's own part, and the decision: one entry that validates, writes, and records. Taken only in the term in which it was
+// coordinated: a coordinator does not outlive its leadership. Repeated: by the request's identity, as any write.
 struct participant_commit {
-  term_id term;
   observation seen;
   std::vector<intended_write> writes;
   timestamp prepared;                      // the highest stamp of the others' votes; 0: there are none
@@ -251,7 +250,7 @@ struct participant_commit {
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& term& seen& writes& prepared& valid_until_ms& participants;
+    archive& seen& writes& prepared& valid_until_ms& participants;
   }
 };
 
@@ -270,14 +269,10 @@ struct participant_resolve {
 // Whether the commit with this request's identity, or the transaction itself, is recorded; asked of the anchor by its own
 // manager, which has nothing of it in hand. What is not recorded here never will be: whoever coordinated it is gone.
 struct participant_lookup {
-  term_id term;
-
   friend bool operator==(const participant_lookup&, const participant_lookup&) = default;
 
   template <class Archive>
-  void serialize(Archive& archive, unsigned) {
-    archive& term;
-  }
+  void serialize(Archive&, unsigned) {}
 };
 
 // Every participant has heard of the commit: its record is not needed any longer.
@@ -309,6 +304,9 @@ using participant_body =
 struct participant_request {
   partition_id partition;  // whom it is for
   txn::transaction_id id;
+  // Of the anchor's leadership that coordinates. A first step that is repeated at another leader begins the transaction again, under
+  // the same id: what one coordinator says of its own must not touch what another was promised.
+  term_id term;
   partition_id anchor;
   std::uint64_t deadline_ms = 0;  // Unix time at which the transaction is rolled back, if it is not committing
   participant_body body;
@@ -317,7 +315,7 @@ struct participant_request {
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& partition& id& anchor& deadline_ms& body;
+    archive& partition& id& term& anchor& deadline_ms& body;
   }
 };
 

@@ -61,6 +61,7 @@ struct window_update {
 // else, until it is resolved. Of persistent keys; the leader that promised knows the ephemeral ones, which go with it.
 struct prepared_transaction {
   txn::transaction_id id;
+  term_id term;  // of the anchor's leadership that coordinates it
   partition_id anchor;               // who knows the decision
   timestamp prepared;                // the commit timestamp will not be below it
   std::uint64_t valid_until_ms = 0;  // nor at or behind this Unix time; 0: no bound
@@ -73,13 +74,14 @@ struct prepared_transaction {
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& id& anchor& prepared& valid_until_ms& deadline_ms& read_keys& read_buckets& writes;
+    archive& id& term& anchor& prepared& valid_until_ms& deadline_ms& read_keys& read_buckets& writes;
   }
 };
 
 // The decision of a transaction that committed, kept by its anchor until every other participant has heard of it.
 struct transaction_record {
   txn::transaction_id id;
+  term_id term;  // of the anchor's leadership that coordinated it
   timestamp committed;
   std::vector<partition_id> participants;
 
@@ -87,7 +89,7 @@ struct transaction_record {
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& id& committed& participants;
+    archive& id& term& committed& participants;
   }
 };
 

@@ -29,15 +29,18 @@ std::string_view bucket_of(std::string_view key) {
   return slash == std::string_view::npos ? std::string_view() : key.substr(0, slash);
 }
 
-partition_id partition_of_bucket(const partition_map& map, std::string_view bucket) {
-  KAHUNA_CHECK(map.partitions > 0);
-  return partition_id{static_cast<std::uint32_t>(stable_hash(bucket) % map.partitions)};
+partition_id partition_of_bucket(std::uint32_t partitions, std::string_view bucket) {
+  KAHUNA_CHECK(partitions > 0);
+  return partition_id{static_cast<std::uint32_t>(stable_hash(bucket) % partitions)};
 }
 
-partition_id partition_of_key(const partition_map& map, std::string_view key) {
+partition_id partition_of_key(std::uint32_t partitions, std::string_view key) {
   const auto bucket = bucket_of(key);
-  return partition_of_bucket(map, bucket.empty() ? key : bucket);
+  return partition_of_bucket(partitions, bucket.empty() ? key : bucket);
 }
+
+partition_id partition_of_bucket(const partition_map& map, std::string_view bucket) { return partition_of_bucket(map.partitions, bucket); }
+partition_id partition_of_key(const partition_map& map, std::string_view key) { return partition_of_key(map.partitions, key); }
 
 std::vector<node_id> replicas_of(const partition_map& map, partition_id partition) {
   const auto n = map.members.size();

@@ -58,6 +58,10 @@ partition_id partition_of_key(const partition_map& map, std::string_view key);
 // The partition of all keys of a bucket.
 partition_id partition_of_bucket(const partition_map& map, std::string_view bucket);
 
+// The same of a map with so many partitions.
+partition_id partition_of_key(std::uint32_t partitions, std::string_view key);
+partition_id partition_of_bucket(std::uint32_t partitions, std::string_view bucket);
+
 // The replicas of a partition, by rising id: `replication_factor` consecutive members, starting at one that depends on
 // the partition, so that replicas spread evenly.
 std::vector<node_id> replicas_of(const partition_map& map, partition_id partition);

@@ -77,6 +77,12 @@ gateway_handle::behavior_type listening_gateway(gateway_handle::pointer self, st
       [=](const partition_replies& replies) {
         for (const auto& reply : replies.replies) CAF_REQUIRE(heard->replies.emplace(reply.origin, reply.response).second);
       },
+      // Other partitions can't be reached from here.
+      [=](const manager_requests& asked) {
+        manager_answers answers;
+        for (const auto& request : asked.requests) answers.replies.push_back({request.token, error{errc::not_leader, "no way"}});
+        self->send(caf::actor_cast<transaction_manager_handle>(self->current_sender()), std::move(answers));
+      },
       [=](const leaders_changed& news) {
         for (const auto& entry : news.partitions) heard->leaders[entry.partition] = entry;
       },
@@ -159,6 +165,8 @@ struct fixture : test_coordinator_fixture<> {
       settings.raft.seed = dice.next();
       settings.store = n.stores.back().get();
       settings.clock = n.clock.get();
+      settings.manager.clock = n.clock.get();
+      settings.manager.options = {settings.raft.partition, partitions};
       settings.events = &silent_log();
       settings.map = map;
       n.hosted.push_back(sys.spawn(partition_actor, settings, partition_peers{n.gateway, n.log_writer, n.cluster, n.links},
@@ -492,19 +500,6 @@ CAF_TEST(the cluster knows where its replicas stand) {
     for (const auto& known : status.leaders) CAF_CHECK(known.leader == leader_of(known.partition.value));
   });
   CAF_CHECK(is_answered);
-}
-
-CAF_TEST(the transaction manager refuses what it can not do yet) {
-  auto& n = nodes[node_id{1}];
-  auto manager = sys.spawn(transaction_manager_actor, n.gateway);
-  kv::partition_request request;
-  request.origin = 4711;
-  client_operations work;
-  work.requests.push_back(request);
-  anon_send(manager, std::move(work));
-  run_jobs();
-  CAF_CHECK_EQUAL(answer(n.id, 4711), "unavailable");
-  anon_send_exit(manager, caf::exit_reason::user_shutdown);
 }
 
 CAF_TEST_FIXTURE_SCOPE_END()

@@ -43,10 +43,10 @@ std::vector<kv::operation> transaction_operations() {
            kv::participant_read{kv::durability::persistent, "k", kv::lock_demand::exclusive},
            kv::participant_list{{.bucket = "b"}, kv::lock_demand::shared}, kv::participant_validate{seen},
            kv::participant_prepare{seen, writes},
-           kv::participant_commit{term_id{2}, seen, writes, timestamp{9}, 5000, {partition_id{1}, partition_id{300}}},
-           kv::participant_resolve{timestamp{9}}, kv::participant_lookup{term_id{2}}, kv::participant_forget{},
+           kv::participant_commit{seen, writes, timestamp{9}, 5000, {partition_id{1}, partition_id{300}}},
+           kv::participant_resolve{timestamp{9}}, kv::participant_lookup{}, kv::participant_forget{},
            kv::transaction_query{true}})
-    all.push_back(kv::participant_request{partition_id{3}, id, partition_id{4}, 6000, body});
+    all.push_back(kv::participant_request{partition_id{3}, id, term_id{6}, partition_id{4}, 6000, body});
   return all;
 }
 

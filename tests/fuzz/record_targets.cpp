@@ -48,9 +48,9 @@ kv::write_batch sample_batch() {
   batch.collected_below_ms = 300;
   const txn::transaction_id id{timestamp{900}, 7, 2};
   kv::intended_write intended{kv::durability::persistent, "k", {3, false, timestamp{999}, timestamp{1000}, 0, "v"}, true};
-  batch.transactions.prepared.push_back({id, partition_id{4}, timestamp{990}, 5000, 6000, {"read"}, {"bucket"}, {intended}});
+  batch.transactions.prepared.push_back({id, term_id{6}, partition_id{4}, timestamp{990}, 5000, 6000, {"read"}, {"bucket"}, {intended}});
   batch.transactions.resolved.push_back(id);
-  batch.transactions.decided.push_back({id, timestamp{1000}, {partition_id{1}, partition_id{300}}});
+  batch.transactions.decided.push_back({id, term_id{6}, timestamp{1000}, {partition_id{1}, partition_id{300}}});
   batch.transactions.forgotten.push_back(id);
   return batch;
 }

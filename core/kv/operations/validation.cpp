@@ -94,6 +94,7 @@ struct validator {
     if (r.transaction.timeout_ms == 0 || r.transaction.timeout_ms > transaction_timeout_ms_max)
       return invalid("transaction timeout " + std::to_string(r.transaction.timeout_ms) +
                      " ms is out of range; it must be 1 to " + std::to_string(transaction_timeout_ms_max));
+    if ((r.transaction.id.number >> 63) != 0) return invalid("a transaction's number must be below 2^63");
     if (r.number == 0) return invalid("steps of a transaction are numbered from 1");
     return std::visit(*this, r.step);
   }

@@ -33,9 +33,9 @@ kv::write_batch sample_batch() {
   batch.collected_below_ms = 300;
   const txn::transaction_id id{timestamp{900}, 7, 2};
   kv::intended_write intended{kv::durability::persistent, "k", {3, false, timestamp{999}, timestamp{1000}, 0, "v"}, true};
-  batch.transactions.prepared.push_back({id, partition_id{4}, timestamp{990}, 5000, 6000, {"read"}, {"bucket"}, {intended}});
+  batch.transactions.prepared.push_back({id, term_id{6}, partition_id{4}, timestamp{990}, 5000, 6000, {"read"}, {"bucket"}, {intended}});
   batch.transactions.resolved.push_back(id);
-  batch.transactions.decided.push_back({id, timestamp{1000}, {partition_id{1}, partition_id{300}}});
+  batch.transactions.decided.push_back({id, term_id{6}, timestamp{1000}, {partition_id{1}, partition_id{300}}});
   batch.transactions.forgotten.push_back(id);
   return batch;
 }
@@ -57,10 +57,10 @@ std::vector<kv::operation> transaction_operations() {
            kv::participant_read{kv::durability::persistent, "k", kv::lock_demand::exclusive},
            kv::participant_list{{.bucket = "b"}, kv::lock_demand::shared}, kv::participant_validate{seen},
            kv::participant_prepare{seen, writes},
-           kv::participant_commit{term_id{2}, seen, writes, timestamp{9}, 5000, {partition_id{1}, partition_id{300}}},
-           kv::participant_resolve{timestamp{9}}, kv::participant_lookup{term_id{2}}, kv::participant_forget{},
+           kv::participant_commit{seen, writes, timestamp{9}, 5000, {partition_id{1}, partition_id{300}}},
+           kv::participant_resolve{timestamp{9}}, kv::participant_lookup{}, kv::participant_forget{},
            kv::transaction_query{true}})
-    all.push_back(kv::participant_request{partition_id{3}, id, partition_id{4}, 6000, body});
+    all.push_back(kv::participant_request{partition_id{3}, id, term_id{6}, partition_id{4}, 6000, body});
   return all;
 }
 
@@ -229,6 +229,7 @@ CAF_TEST(the bytes of each record are what they were) {
                   "00"
                   "0100"
                   "0084070702"
+                  "06"
                   "04de078827f02e"
                   "010472656164"
                   "01066275636b6574"
@@ -238,6 +239,7 @@ CAF_TEST(the bytes of each record are what they were) {
                   "010084070702"
                   "0100"
                   "0084070702"
+                  "06"
                   "e8070201ac02"
                   "010084070702");
   CAF_CHECK_EQUAL(hex(encode(ping{300})), "00ac02");

@@ -1,0 +1,690 @@
+// The part of the partition core that takes part in transactions (docs/transactions.md), and makes other operations meet them.
+//
+// A transaction holds keys and buckets here in one of two ways: by locks, as it goes, if it is pessimistic; and by a promise, once it
+// is prepared. Locks keep writers out, and are lost with the leadership: a commit does not rest on them but on finding everything
+// that was read unchanged. A promise is in the log: whoever leads holds what was promised until the decision is known. So
+//   - a read waits for a promise to write what it reads: the transaction may be committed already, somewhere else;
+//   - a write waits for locks and promises, as if it were a transaction of one operation;
+//   - whoever waits has the anchor asked, after a moment, what has become of the transaction: its coordinator may be gone.
+//
+// What may go wrong between this partition and the anchor, and what then:
+//   - a request is lost, here or with its answer: it is repeated, and finds that it was done.
+//   - a prepare comes late, after the transaction was resolved: it finds what the transaction wrote, and is refused; or it holds
+//     what it only read, until the anchor is asked and says that it knows nothing.
+//   - the leader here goes: locks are lost, promises are not; what waited is refused and tried again at the next leader.
+//   - the anchor's leader goes: nothing is decided that is not in the anchor's log; the next leader knows all that is.
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include "core/base/check.hpp"
+#include "core/kv/operations/exists.hpp"
+#include "core/kv/operations/get.hpp"
+#include "core/kv/operations/list.hpp"
+#include "core/kv/partition_core.hpp"
+#include "core/kv/transaction_resources.hpp"
+
+namespace kahuna::kv {
+
+namespace {
+
+// What a transaction waits for is done in a few milliseconds as a rule: nobody is asked before.
+constexpr duration patience = std::chrono::milliseconds(100);
+constexpr duration ask_interval = std::chrono::milliseconds(150);
+// A promise of which nothing was heard for so long is asked about though nobody waits for it.
+constexpr duration promise_patience = std::chrono::milliseconds(1000);
+// A moment may be so far ahead of this partition's clock.
+constexpr std::uint64_t moment_ahead_ms_max = 500;
+// A bucket is watched so long beyond the transaction's deadline: it may be committing then.
+constexpr std::uint64_t watch_margin_ms = 10'000;
+
+// Writes that wait stand in the lock table under names that no transaction has.
+constexpr std::uint64_t single_operation = std::uint64_t{1} << 63;
+bool is_single_operation(const txn::transaction_id& owner) { return (owner.number & single_operation) != 0; }
+
+const std::string* key_of(const operation& op) {
+  return std::visit(
+      [](const auto& request) -> const std::string* {
+        if constexpr (requires { request.key; })
+          return &request.key;
+        else
+          return nullptr;
+      },
+      op);
+}
+
+observed_key observed(durability space, const std::string& key, const std::optional<version>& newest, std::uint64_t now_ms) {
+  if (!newest) return {space, key, false, no_revision, false, {}, false};
+  return {space, key, true, newest->revision, newest->is_tombstone, newest->modified, newest->is_live(now_ms)};
+}
+
+void lower(std::uint64_t& bound, std::uint64_t to) {
+  if (to != 0 && (bound == 0 || to < bound)) bound = to;
+}
+
+std::size_t bytes_of(const std::vector<intended_write>& writes) {
+  std::size_t bytes = 0;
+  for (const auto& write : writes) bytes += write.key.size() + write.version.value.size() + 64;
+  return bytes;
+}
+
+std::vector<intended_write> of_space(const std::vector<intended_write>& writes, durability space) {
+  std::vector<intended_write> some;
+  for (const auto& write : writes)
+    if (write.space == space) some.push_back(write);
+  return some;
+}
+
+version stamped(const intended_write& write, timestamp committed) {
+  auto v = write.version;
+  if (!write.keeps_created) v.created = committed;
+  v.modified = committed;
+  return v;
+}
+
+transaction_status aborted(std::string why) { return {transaction_state::aborted, {}, std::move(why)}; }
+
+}  // namespace
+
+// --- serving ------------------------------------------------------------------------------------------------------
+
+// Everything that is in the log of older terms is applied: so every promise and every decision is known that this partition has
+// ever answered for.
+void partition_core::begin_serving(instant now) {
+  has_begun_serving_ = true;
+  manager_news::leadership change{role_.term, {}};
+  for (const auto& [id, record] : transactions_.records()) change.records.push_back(record);
+  ready_.manager.changes.push_back(std::move(change));
+  for (const auto& [id, prepared] : transactions_.prepared()) {
+    // Its coordinator may have gone with the leader that promised: it is asked about as soon as somebody waits.
+    known_transactions_[id] = {prepared.term, prepared.anchor, prepared.deadline_ms, now, {}};
+    for (const auto& key : prepared.read_keys)
+      locks_.restore(id, resource_of_key(durability::persistent, key), txn::lock_mode::shared);
+    for (const auto& bucket : prepared.read_buckets)
+      locks_.restore(id, resource_of_bucket(durability::persistent, bucket), txn::lock_mode::shared);
+    for (const auto& write : prepared.writes) {
+      locks_.restore(id, resource_of_key(write.space, write.key), txn::lock_mode::exclusive);
+      if (const auto bucket = resource_of_bucket_of(write.space, write.key); !bucket.empty())
+        locks_.restore(id, bucket, txn::lock_mode::intent);
+    }
+    locks_.promise(id);
+  }
+}
+
+void partition_core::drop_transactions() {
+  const error why{errc::not_leader, "this node does not lead partition " + std::to_string(id_.value) + " any more"};
+  for (auto& [owner, parked] : waiting_for_lock_) refuse_parked(parked, why);
+  for (auto& [id, all] : waiting_for_outcome_)
+    for (auto& parked : all) refuse_parked(parked, why);
+  for (auto& [proposal, all] : waiting_for_proposal_)
+    for (auto& parked : all) refuse_parked(parked, why);
+  for (auto& parked : due_) refuse_parked(parked, why);
+  waiting_for_lock_.clear();
+  waiting_for_outcome_.clear();
+  waiting_for_proposal_.clear();
+  due_.clear();
+  locks_.clear();
+  watched_buckets_.clear();
+  known_transactions_.clear();
+  promised_ephemeral_writes_.clear();
+  promises_under_way_.clear();
+  resolutions_under_way_.clear();
+  commits_under_way_.clear();
+  for (const auto& request : std::exchange(ready_.manager.requests, {})) reply_now(request.origin, why);
+  ready_.manager.questions.clear();
+  if (std::exchange(has_begun_serving_, false)) ready_.manager.changes.push_back({});
+}
+
+// --- waiting ------------------------------------------------------------------------------------------------------
+
+partition_core::parked_request partition_core::park(const partition_request& request,
+                                                    const std::optional<txn::transaction_id>& owner, instant now) {
+  parked_request parked{request, payload_bytes(request.op) + sizeof(partition_request), now, owner};
+  ++pending_requests_;
+  pending_bytes_ += parked.bytes;
+  return parked;
+}
+
+partition_request partition_core::unpark(parked_request& parked) {
+  --pending_requests_;
+  pending_bytes_ -= parked.bytes;
+  return std::move(parked.request);
+}
+
+void partition_core::refuse_parked(parked_request& parked, error why) {
+  const auto request = unpark(parked);
+  reply_now(request.origin, std::move(why));
+}
+
+void partition_core::park_for_outcome(const txn::transaction_id& writer, const partition_request& request, instant now) {
+  waiting_for_outcome_[writer].push_back(park(request, std::nullopt, now));
+}
+
+void partition_core::park_for_proposal(proposal_number proposal, const partition_request& request, instant now) {
+  waiting_for_proposal_[proposal].push_back(park(request, std::nullopt, now));
+}
+
+// Whoever has the lock goes on; whoever has not is parked, and younger holders in the way are to be aborted.
+bool partition_core::acquire(const partition_request& request, const txn::transaction_id& owner, const std::string& resource,
+                             txn::lock_mode mode, instant now) {
+  const auto claim = locks_.acquire(owner, resource, mode);
+  if (claim.is_granted) return true;
+  if (const auto earlier = waiting_for_lock_.find(owner); earlier != waiting_for_lock_.end()) {
+    refuse_parked(earlier->second, {errc::unavailable, "the request was repeated"});
+    waiting_for_lock_.erase(earlier);
+  }
+  waiting_for_lock_.emplace(owner, park(request, owner, now));
+  for (const auto& holder : claim.to_wound) ask_about(holder, true, now);
+  return false;
+}
+
+bool partition_core::acquire_for_write(const partition_request& request, const txn::transaction_id& owner, durability space,
+                                       const std::string& key, instant now) {
+  const auto bucket = resource_of_bucket_of(space, key);
+  return (bucket.empty() || acquire(request, owner, bucket, txn::lock_mode::intent, now)) &&
+         acquire(request, owner, resource_of_key(space, key), txn::lock_mode::exclusive, now);
+}
+
+bool partition_core::pass_transactions(const partition_request& request, std::optional<txn::transaction_id>& owner, instant now) {
+  if (locks_.is_empty()) return true;
+  if (!is_write(request.op)) {
+    const auto writer = writer_of(request.op);
+    if (writer) park_for_outcome(*writer, request, now);
+    return !writer;
+  }
+  if (!owner) {
+    owner = txn::transaction_id{stamp_, request.client, request.sequence | single_operation};
+    while (waiting_for_lock_.contains(*owner)) owner->began_at = owner->began_at + 1;
+  }
+  if (acquire_for_write(request, *owner, space_of(request.op), *key_of(request.op), now)) return true;
+  // A single operation holds nothing while it waits.
+  locks_.release_held(*owner);
+  return false;
+}
+
+std::optional<txn::transaction_id> partition_core::writer_of(const operation& op) const {
+  if (const auto* key = key_of(op)) return locks_.promised_writer(resource_of_key(space_of(op), *key));
+  if (const auto* bucket = std::get_if<get_by_bucket_request>(&op)) return writer_within(bucket->space, prefix_of(*bucket), {}, {});
+  if (const auto* scan = std::get_if<scan_by_prefix_request>(&op)) return writer_within(scan->space, prefix_of(*scan), {}, {});
+  return std::nullopt;
+}
+
+// `as_of`: only those matter whose commit may be at or below it; 0: all.
+std::optional<txn::transaction_id> partition_core::writer_within(durability space, std::string_view prefix,
+                                                                 const txn::transaction_id& reader, timestamp as_of) const {
+  const auto is_within = [&](const std::vector<intended_write>& writes) {
+    return std::any_of(writes.begin(), writes.end(), [&](const intended_write& write) { return write.key.starts_with(prefix); });
+  };
+  if (space == durability::ephemeral) {
+    for (const auto& [id, writes] : promised_ephemeral_writes_)
+      if (id != reader && is_within(writes)) return id;
+    return std::nullopt;
+  }
+  for (const auto& [id, prepared] : transactions_.prepared())
+    if (id != reader && (as_of == timestamp{} || prepared.prepared <= as_of) && is_within(prepared.writes)) return id;
+  if (as_of != timestamp{}) return std::nullopt;  // what is not applied yet gets a stamp above it
+  for (const auto& proposal : proposals_) {
+    const auto& batch = proposal.batch != nullptr ? proposal.batch : open_batch_;
+    for (const auto& prepared : batch->transactions.prepared)
+      if (prepared.id != reader && is_within(prepared.writes)) return prepared.id;
+  }
+  return std::nullopt;
+}
+
+void partition_core::transaction_ended(const txn::transaction_id& id) {
+  locks_.release(id);
+  known_transactions_.erase(id);
+  if (const auto waiting = waiting_for_lock_.find(id); waiting != waiting_for_lock_.end()) {
+    refuse_parked(waiting->second, {errc::aborted, "the transaction is over"});
+    waiting_for_lock_.erase(waiting);
+  }
+  if (const auto waiting = waiting_for_outcome_.find(id); waiting != waiting_for_outcome_.end()) {
+    std::move(waiting->second.begin(), waiting->second.end(), std::back_inserter(due_));
+    waiting_for_outcome_.erase(waiting);
+  }
+}
+
+void partition_core::wake(instant now) {
+  while (is_serving()) {
+    for (const auto& owner : locks_.take_granted())
+      if (const auto waiting = waiting_for_lock_.find(owner); waiting != waiting_for_lock_.end()) {
+        due_.push_back(std::move(waiting->second));
+        waiting_for_lock_.erase(waiting);
+      }
+    while (!waiting_for_proposal_.empty() && waiting_for_proposal_.begin()->first <= applied_proposals_) {
+      auto& all = waiting_for_proposal_.begin()->second;
+      std::move(all.begin(), all.end(), std::back_inserter(due_));
+      waiting_for_proposal_.erase(waiting_for_proposal_.begin());
+    }
+    if (due_.empty()) return;
+    for (auto& parked : std::exchange(due_, {})) {
+      stamp_ = clock_.last();
+      const auto owner = parked.owner && is_single_operation(*parked.owner) ? parked.owner : std::nullopt;
+      evaluate(unpark(parked), now, owner);
+    }
+  }
+}
+
+// --- asking the anchor --------------------------------------------------------------------------------------------
+
+void partition_core::ask_about(const txn::transaction_id& id, bool is_wound, instant now) {
+  const auto found = known_transactions_.find(id);
+  if (found == known_transactions_.end()) return;  // a single operation, which is over in a moment
+  auto& known = found->second;
+  if (!is_wound && known.asked_at != instant{} && now - known.asked_at < ask_interval) return;
+  known.asked_at = now;
+  ready_.manager.questions.push_back({id, known.term, known.anchor, is_wound});
+}
+
+void partition_core::sweep_transactions(instant now) {
+  if (!is_serving()) return;
+  const auto now_ms = unix_ms(clock_.last());
+  watched_buckets_.forget_overdue(now_ms);
+  const auto is_given_up = [&](const parked_request& parked) {
+    return parked.request.deadline != instant{} && parked.request.deadline <= now;
+  };
+  const error late{errc::timeout, "the deadline passed while the request waited for a transaction"};
+  for (auto waiting = waiting_for_lock_.begin(); waiting != waiting_for_lock_.end();) {
+    auto& [owner, parked] = *waiting;
+    if (is_given_up(parked)) {
+      refuse_parked(parked, late);
+      locks_.stop_waiting(owner);
+      waiting = waiting_for_lock_.erase(waiting);
+      continue;
+    }
+    if (now - parked.since >= patience)
+      for (const auto& blocker : locks_.blockers_of(owner)) ask_about(blocker, owner < blocker && !locks_.is_promised(blocker), now);
+    ++waiting;
+  }
+  for (auto waiting = waiting_for_outcome_.begin(); waiting != waiting_for_outcome_.end();) {
+    auto& all = waiting->second;
+    for (auto& parked : all)
+      if (is_given_up(parked)) refuse_parked(parked, late);
+    std::erase_if(all, is_given_up);
+    if (!all.empty() && now - all.front().since >= patience) ask_about(waiting->first, false, now);
+    waiting = all.empty() ? waiting_for_outcome_.erase(waiting) : std::next(waiting);
+  }
+  for (const auto& [id, known] : known_transactions_)
+    if (known.deadline_ms <= now_ms || (locks_.is_promised(id) && now - known.since >= promise_patience)) ask_about(id, false, now);
+}
+
+// --- what is read and whether it has changed ----------------------------------------------------------------------
+
+result<partition_core::current_version> partition_core::current_of(durability space, const std::string& key) {
+  if (space == durability::persistent) return current_of(key);
+  ephemeral_.touch(key);
+  return current_version{*ephemeral_.latest(key), 0};
+}
+
+void partition_core::note_modified(durability space, const std::string& key, timestamp stamp) {
+  if (watched_buckets_.is_idle()) return;
+  if (const auto bucket = resource_of_bucket_of(space, key); !bucket.empty()) watched_buckets_.note(bucket, stamp);
+}
+
+result<std::optional<std::string>> partition_core::find_change(const observation& seen, timestamp stamp, vote& out,
+                                                               proposal_number& rests_on) {
+  const auto now_ms = unix_ms(stamp);
+  for (const auto& was : seen.keys) {
+    const auto current = current_of(was.space, was.key);
+    if (!current) return current.error();
+    if (observed(was.space, was.key, current->newest, now_ms) != was)
+      return std::optional<std::string>("key " + was.key + " was changed by another");
+    if (was.is_live) lower(out.valid_until_ms, current->newest->expires_at_ms);
+    if (was.space == durability::persistent) note_verdict(current->newest, now_ms);
+    rests_on = std::max(rests_on, current->rests_on);
+  }
+  for (const auto& was : seen.buckets) {
+    if (!watched_buckets_.is_unchanged_since(resource_of_bucket(was.space, was.bucket), was.seen))
+      return std::optional<std::string>("bucket " + was.bucket + " was changed by another");
+    if (was.valid_until_ms != 0 && was.valid_until_ms <= now_ms)
+      return std::optional<std::string>("a key of bucket " + was.bucket + " has expired");
+    lower(out.valid_until_ms, was.valid_until_ms);
+  }
+  return std::optional<std::string>();
+}
+
+bool partition_core::try_acquire_all(const txn::transaction_id& id, const observation& seen,
+                                     const std::vector<intended_write>& writes) {
+  const auto all = [](const auto& range, auto has) { return std::all_of(range.begin(), range.end(), has); };
+  return all(seen.keys,
+             [&](const observed_key& key) {
+               return locks_.try_acquire(id, resource_of_key(key.space, key.key), txn::lock_mode::shared);
+             }) &&
+         all(seen.buckets,
+             [&](const observed_bucket& bucket) {
+               return locks_.try_acquire(id, resource_of_bucket(bucket.space, bucket.bucket), txn::lock_mode::shared);
+             }) &&
+         all(writes, [&](const intended_write& write) {
+           const auto bucket = resource_of_bucket_of(write.space, write.key);
+           return locks_.try_acquire(id, resource_of_key(write.space, write.key), txn::lock_mode::exclusive) &&
+                  (bucket.empty() || locks_.try_acquire(id, bucket, txn::lock_mode::intent));
+         });
+}
+
+std::vector<mutation> partition_core::mutations_of(const std::vector<intended_write>& writes, timestamp committed) {
+  std::vector<mutation> all;
+  for (const auto& write : writes)
+    if (write.space == durability::persistent) all.push_back({write.key, stamped(write, committed)});
+  return all;
+}
+
+// --- what participants are asked ----------------------------------------------------------------------------------
+
+void partition_core::answer_participant(const partition_request& request, participant_response response, proposal_number rests_on,
+                                        instant now) {
+  reply_when_certain(rests_on, waiting_reply(request.origin, std::move(response), false), now);
+}
+
+template <>
+void partition_core::evaluate_body(const partition_request& request, const participant_request& asked, const participant_read& body,
+                                   instant now) {
+  const auto resource = resource_of_key(body.space, body.key);
+  if (body.lock == lock_demand::none) {
+    if (const auto writer = locks_.promised_writer(resource, asked.id)) return park_for_outcome(*writer, request, now);
+  } else {
+    known_transactions_.try_emplace(asked.id, known_transaction{asked.term, asked.anchor, asked.deadline_ms, now, {}});
+    const bool has_lock = body.lock == lock_demand::exclusive
+                              ? acquire_for_write(request, asked.id, body.space, body.key, now)
+                              : acquire(request, asked.id, resource, txn::lock_mode::shared, now);
+    if (!has_lock) return;
+  }
+  auto current = current_of(body.space, body.key);
+  if (!current) return reply_now(request.origin, current.error());
+  const auto now_ms = unix_ms(stamp_);
+  if (body.space == durability::persistent) note_verdict(current->newest, now_ms);
+  answer_participant(request, read_answer{std::move(current->newest), now_ms}, current->rests_on, now);
+}
+
+template <>
+void partition_core::evaluate_body(const partition_request& request, const participant_request& asked, const participant_list& body,
+                                   instant now) {
+  const auto& wanted = body.list;
+  const auto resource = resource_of_bucket(wanted.space, wanted.bucket);
+  const auto prefix = prefix_of(wanted);
+  if (body.lock != lock_demand::none) {
+    known_transactions_.try_emplace(asked.id, known_transaction{asked.term, asked.anchor, asked.deadline_ms, now, {}});
+    if (!acquire(request, asked.id, resource, txn::lock_mode::shared, now)) return;
+  }
+  if (const auto writer = writer_within(wanted.space, prefix, asked.id, {})) return park_for_outcome(*writer, request, now);
+  if (wanted.view.visible == timestamp{}) {
+    // What is on its way is not in what a list shows, and would count as a change of it.
+    proposal_number last = 0;
+    for (const auto& [key, under_way] : overlay_)
+      if (wanted.space == durability::persistent && key.starts_with(prefix)) last = std::max(last, under_way.proposal);
+    if (last != 0) return park_for_proposal(last, request, now);
+    if (!watched_buckets_.watch(resource, asked.deadline_ms + watch_margin_ms))
+      return reply_now(request.origin, error{errc::overloaded, "too many buckets are being read by transactions; retry after 1000 ms"});
+  }
+  auto response = wanted.space == durability::persistent ? list(wanted) : list_ephemeral(wanted);
+  auto* page = std::get_if<list_response>(&response);
+  if (page == nullptr) return reply_now(request.origin, std::move(response));
+  const auto seen = page->view.visible;
+  answer_participant(request, list_answer{std::move(*page), seen}, 0, now);
+}
+
+template <>
+void partition_core::evaluate_body(const partition_request& request, const participant_request& asked,
+                                   const participant_validate& body, instant now) {
+  for (const auto& key : body.seen.keys)
+    if (const auto writer = locks_.promised_writer(resource_of_key(key.space, key.key), asked.id))
+      return park_for_outcome(*writer, request, now);
+  for (const auto& bucket : body.seen.buckets)
+    if (const auto writer = writer_within(bucket.space, bucket.bucket + '/', asked.id, {}))
+      return park_for_outcome(*writer, request, now);
+  vote verdict;
+  proposal_number rests_on = 0;
+  const auto change = find_change(body.seen, stamp_, verdict, rests_on);
+  if (!change) return reply_now(request.origin, change.error());
+  verdict.is_yes = !*change;
+  verdict.why = change->value_or("");
+  verdict.prepared = stamp_;
+  answer_participant(request, verdict, rests_on, now);
+}
+
+template <>
+void partition_core::evaluate_body(const partition_request& request, const participant_request& asked,
+                                   const participant_prepare& body, instant now) {
+  const auto& id = asked.id;
+  const auto known_as = known_transactions_.find(id);
+  if (locks_.is_promised(id) && known_as != known_transactions_.end() && known_as->second.term != asked.term) {
+    // Another leader of the anchor has coordinated it before, and may have decided.
+    ask_about(id, false, now);
+    return reply_now(request.origin, participant_response(vote{false, "it was begun twice", {}, 0}));
+  }
+  if (const auto known = promises_under_way_.find(id); known != promises_under_way_.end())
+    return reply_when_applied(known->second.proposal,
+                              waiting_reply(request.origin, participant_response(known->second.promised), false));
+  if (const auto known = transactions_.prepared().find(id); known != transactions_.prepared().end())
+    return answer_participant(request, vote{true, {}, known->second.prepared, known->second.valid_until_ms}, 0, now);
+
+  const auto stamp = clock_.next();
+  stamp_ = stamp;
+  vote verdict{false, {}, stamp, 0};
+  proposal_number rests_on = 0;
+  // Waiting here could be for ever: two that prepare at two partitions in different order would wait for each other.
+  if (!try_acquire_all(id, body.seen, body.writes)) {
+    verdict.why = "what it read or writes is held by another transaction";
+  } else {
+    const auto change = find_change(body.seen, stamp, verdict, rests_on);
+    if (!change) {
+      transaction_ended(id);
+      return reply_now(request.origin, change.error());
+    }
+    verdict.is_yes = !*change;
+    verdict.why = change->value_or("");
+  }
+  if (!verdict.is_yes) {
+    // It is aborted now: nobody can commit without this vote.
+    transaction_ended(id);
+    return reply_now(request.origin, participant_response(std::move(verdict)));
+  }
+
+  prepared_transaction promise{id, asked.term, asked.anchor, stamp, verdict.valid_until_ms, asked.deadline_ms, {}, {}, {}};
+  for (const auto& key : body.seen.keys)
+    if (key.space == durability::persistent) promise.read_keys.push_back(key.key);
+  for (const auto& bucket : body.seen.buckets)
+    if (bucket.space == durability::persistent) promise.read_buckets.push_back(bucket.bucket);
+  promise.writes = of_space(body.writes, durability::persistent);
+  if (auto ephemeral = of_space(body.writes, durability::ephemeral); !ephemeral.empty())
+    promised_ephemeral_writes_[id] = std::move(ephemeral);
+  known_transactions_.insert_or_assign(id, known_transaction{asked.term, asked.anchor, asked.deadline_ms, now, {}});
+  locks_.promise(id);
+
+  make_room(bytes_of(promise.writes));
+  open_batch();
+  open_batch_bytes_ += bytes_of(promise.writes) + payload_bytes(request.op);
+  open_batch_->transactions.prepared.push_back(std::move(promise));
+  const auto number = applied_proposals_ + proposals_.size();
+  promises_under_way_[id] = {number, verdict, {}};
+  reply_when_applied(number, waiting_reply(request.origin, participant_response(std::move(verdict)), false));
+}
+
+template <>
+void partition_core::evaluate_body(const partition_request& request, const participant_request& asked,
+                                   const participant_commit& body, instant now) {
+  const auto& id = asked.id;
+  // Coordinated in another term: whatever held in that one need not hold any more.
+  if (asked.term != role_.term)
+    return reply_now(request.origin, error{errc::not_leader, "the leadership in which it was coordinated is over"});
+  if (answer_repeated(request)) return;
+  if (auto refusal = admit_to_window(window_, request)) return reply_now(request.origin, std::move(*refusal));
+
+  // Above what every participant has promised and every read that was served here.
+  clock_.observe(body.prepared);
+  const auto stamp = clock_.next();
+  stamp_ = stamp;
+  std::string why;
+  vote own;
+  proposal_number rests_on = 0;
+  if (!try_acquire_all(id, body.seen, body.writes)) {
+    why = "what it read or writes is held by another transaction";
+  } else {
+    const auto change = find_change(body.seen, stamp, own, rests_on);
+    if (!change) {
+      transaction_ended(id);
+      return reply_now(request.origin, change.error());
+    }
+    why = change->value_or("");
+    if (why.empty() && body.valid_until_ms != 0 && body.valid_until_ms <= unix_ms(stamp)) why = "a key that it read has expired";
+  }
+  if (!why.empty()) {
+    transaction_ended(id);
+    return reply_now(request.origin, participant_response(aborted(std::move(why))));
+  }
+
+  make_room(bytes_of(body.writes));
+  open_batch();
+  note_result(request, {request.sequence, true, no_revision, stamp});
+  for (auto& change : mutations_of(body.writes, stamp)) note_effect(change.key, std::move(change.version));
+  if (!body.participants.empty()) open_batch_->transactions.decided.push_back({id, asked.term, stamp, body.participants});
+  open_batch_bytes_ += 64 + 16 * body.participants.size();
+  const auto number = applied_proposals_ + proposals_.size();
+  commits_under_way_[id] = number;
+  committing commit{id, stamp, of_space(body.writes, durability::ephemeral)};
+  // Whoever waits for its locks may go on at once, on what this entry writes: their answers wait for it too. Ephemeral keys are
+  // written when it is applied, and held until then.
+  const bool has_ephemeral = !commit.ephemeral_writes.empty();
+  proposals_.back().commits.push_back(std::move(commit));
+  reply_when_applied(
+      number, waiting_reply(request.origin, participant_response(transaction_status{transaction_state::committed, stamp, {}}), true));
+  if (!has_ephemeral) transaction_ended(id);
+  (void)now;
+}
+
+template <>
+void partition_core::evaluate_body(const partition_request& request, const participant_request& asked,
+                                   const participant_resolve& body, instant now) {
+  const auto& id = asked.id;
+  const transaction_status status{body.committed != timestamp{} ? transaction_state::committed : transaction_state::aborted,
+                                  body.committed, {}};
+  if (const auto known = resolutions_under_way_.find(id); known != resolutions_under_way_.end())
+    return reply_when_applied(known->second.proposal, waiting_reply(request.origin, participant_response(status), false));
+  const auto prepared = transactions_.prepared().find(id);
+  const bool is_prepared = prepared != transactions_.prepared().end();
+  if (const auto known = known_transactions_.find(id); locks_.is_promised(id) && known->second.term != asked.term)
+    return answer_participant(request, status, 0, now);  // of another coordinator's, which has nothing promised here any more
+  if (!is_prepared && !promises_under_way_.contains(id)) {
+    // Nothing was promised here, or it is done. That is certain only of a leader: another may know of a promise.
+    transaction_ended(id);
+    return answer_participant(request, status, 0, now);
+  }
+  if (!is_prepared && body.committed != timestamp{})
+    return reply_now(request.origin, error{errc::unavailable, "the promise is not applied yet; retry"});
+
+  committing commit{id, body.committed, {}};
+  if (body.committed != timestamp{}) {
+    clock_.observe(body.committed);
+    stamp_ = clock_.next();
+    if (is_prepared) make_room(bytes_of(prepared->second.writes));
+    open_batch();
+    for (auto& change : mutations_of(prepared->second.writes, body.committed)) note_effect(change.key, std::move(change.version));
+    if (const auto ephemeral = promised_ephemeral_writes_.find(id); ephemeral != promised_ephemeral_writes_.end())
+      commit.ephemeral_writes = ephemeral->second;
+  } else {
+    open_batch();
+  }
+  open_batch_->transactions.resolved.push_back(id);
+  open_batch_bytes_ += 64;
+  const auto number = applied_proposals_ + proposals_.size();
+  resolutions_under_way_[id] = {number, {}, body.committed};
+  proposals_.back().commits.push_back(std::move(commit));
+  reply_when_applied(number, waiting_reply(request.origin, participant_response(status), false));
+}
+
+template <>
+void partition_core::evaluate_body(const partition_request& request, const participant_request& asked,
+                                   const participant_lookup&, instant now) {
+  if (request.sequence != 0 && answer_repeated(request)) return;
+  if (const auto found = transactions_.records().find(asked.id); found != transactions_.records().end() && found->second.term == asked.term)
+    return answer_participant(request, transaction_status{transaction_state::committed, found->second.committed, {}}, 0, now);
+  if (commits_under_way_.contains(asked.id)) return answer_participant(request, transaction_status{}, 0, now);
+  answer_participant(request, aborted("nothing is known of it: it is over, or its coordinator is gone"), 0, now);
+}
+
+template <>
+void partition_core::evaluate_body(const partition_request& request, const participant_request& asked, const participant_forget&,
+                                   instant) {
+  if (transactions_.records().contains(asked.id)) {
+    open_batch();
+    open_batch_->transactions.forgotten.push_back(asked.id);
+    open_batch_bytes_ += 32;
+  }
+  reply_now(request.origin, participant_response(transaction_status{transaction_state::committed, {}, {}}));
+}
+
+void partition_core::evaluate_participant(const partition_request& request, instant now) {
+  const auto& asked = std::get<participant_request>(request.op);
+  std::visit(
+      [&](const auto& body) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(body)>, transaction_query>)
+          KAHUNA_CHECK(false, "questions are the manager's");
+        else
+          evaluate_body(request, asked, body, now);
+      },
+      asked.body);
+}
+
+// --- applying -----------------------------------------------------------------------------------------------------
+
+// The stamp is fresh, so that whoever has listed a bucket meanwhile is seen to have missed it.
+void partition_core::write_ephemeral(const committing& commit) {
+  for (const auto& write : commit.ephemeral_writes) {
+    ephemeral_.put(write.key, stamped(write, commit.committed));
+    note_modified(write.space, write.key, clock_.next());
+  }
+}
+
+void partition_core::note_applied(const proposal_under_way& proposal) {
+  for (const auto& prepared : proposal.batch->transactions.prepared) promises_under_way_.erase(prepared.id);
+  for (const auto& commit : proposal.commits) {
+    write_ephemeral(commit);
+    commits_under_way_.erase(commit.id);
+    resolutions_under_way_.erase(commit.id);
+    promised_ephemeral_writes_.erase(commit.id);
+    transaction_ended(commit.id);
+  }
+}
+
+// --- reads as of a moment -----------------------------------------------------------------------------------------
+
+// What was current then is settled once a stamp at or above the moment is applied, and no promise from before it is open: all later
+// modifications, whoever leads then, get higher stamps.
+void partition_core::evaluate_as_of(partition_request request, timestamp moment, instant now) {
+  if (unix_ms(moment) > unix_ms(clock_.last()) + moment_ahead_ms_max)
+    return reply_now(request.origin, error{errc::invalid_argument, "the moment to read as of is in the future"});
+  if (unix_ms(moment) < store_.collected_below_ms())
+    return reply_now(request.origin, error{errc::invalid_argument, "the history of that moment has been collected; the oldest that can be "
+                                                                   "read is " + std::to_string(store_.collected_below_ms()) + " (Unix ms)"});
+  if (moment > store_.applied_stamp()) {
+    clock_.observe(moment);
+    const bool is_on_its_way = !open_batch_ && !proposals_.empty() && proposals_.back().batch->stamp >= moment;
+    if (!is_on_its_way) open_batch();
+    return park_for_proposal(applied_proposals_ + proposals_.size(), request, now);
+  }
+  const auto prefix = [&]() -> std::string {
+    if (const auto* bucket = std::get_if<get_by_bucket_request>(&request.op)) return prefix_of(*bucket);
+    return *key_of(request.op);
+  }();
+  if (const auto writer = writer_within(durability::persistent, prefix, {}, moment)) return park_for_outcome(*writer, request, now);
+  auto answer = answer_as_of(request.op, moment);
+  reply_now(request.origin, answer ? std::move(*answer) : operation_response(answer.error()));
+}
+
+result<operation_response> partition_core::answer_as_of(const operation& op, timestamp moment) const {
+  if (const auto* bucket = std::get_if<get_by_bucket_request>(&op)) {
+    auto page = kv::evaluate(*bucket, store_, {moment, unix_ms(moment)});
+    if (!page) return page.error();
+    return operation_response(std::move(page->response));
+  }
+  const auto& key = *key_of(op);
+  std::optional<version> current;
+  const auto damage = store_.walk_keys(key, "", moment, [&](std::string_view found, const version* newest) {
+    if (found == key && newest != nullptr) current = *newest;
+    return version_reader::step{version_reader::walk::stop, {}};
+  });
+  if (damage) return *damage;
+  if (const auto* get = std::get_if<get_request>(&op)) return operation_response(kv::evaluate(*get, current, unix_ms(moment)));
+  return operation_response(kv::evaluate(std::get<exists_request>(op), current, unix_ms(moment)));
+}
+
+}  // namespace kahuna::kv

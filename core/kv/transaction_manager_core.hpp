@@ -1,0 +1,222 @@
+// Coordinates the transactions that are anchored at a partition, and finds out for the partition what became of others.
+//
+// Owned by the transaction manager that the partition hosts (or by a test, or a simulation). It works while its partition leads, in
+// one term; what it has in hand is in memory and ends with the leadership: then the transactions that are not decided are aborted,
+// and those that are go on by the records in the log (docs/transactions.md has the protocol and why it is correct).
+//
+// Invariants:
+//   1. a transaction does one step at a time; a step is answered once to each who asked it, and again when it is repeated.
+//   2. what is written is asked of the participants only in a commit; until then it is here alone.
+//   3. a commit is proposed only after all other participants of this incarnation have promised, and after that it is not aborted.
+//   4. that a transaction was aborted is told only once it is certain that this partition leads (participant_lookup).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "core/base/prng.hpp"
+#include "core/kv/partition_input.hpp"
+#include "core/routing/partition_map.hpp"
+
+namespace kahuna::kv {
+
+struct manager_options {
+  partition_id self;
+  std::uint32_t partitions = 1;                        // of the cluster
+  std::size_t transactions_max = 16'384;               // open at a time; beyond it: overloaded
+  std::size_t keys_max = 10'000;                       // that one transaction reads or writes, and buckets
+  std::size_t written_bytes_max = 2 << 20;             // of one transaction
+};
+
+// --- inputs: manager_news of the partition (partition_input.hpp), and
+
+// Answers to what was asked of other partitions; by the tokens of manager_ready.
+struct remote_answers {
+  std::vector<partition_reply> replies;
+};
+
+// Time has passed. Comes about every 50 ms.
+struct manager_tick {};
+
+using manager_input = std::variant<manager_news, remote_answers, manager_tick>;
+
+// --- outputs
+
+struct remote_request {
+  std::uint64_t token = 0;  // comes back with the answer
+  operation op;
+  std::uint32_t budget_ms = 0;
+};
+
+struct manager_ready {
+  std::vector<partition_request> own;    // of the partition that hosts this; origins have manager_origin set
+  std::vector<remote_request> remote;    // of other partitions
+  std::vector<partition_reply> replies;  // to whoever asked, as the requests' origins say
+
+  bool is_empty() const { return own.empty() && remote.empty() && replies.empty(); }
+};
+
+class transaction_manager_core {
+ public:
+  transaction_manager_core(manager_options options, prng dice);
+
+  // `stamp` is fresh from the node's clock.
+  void step(manager_input input, timestamp stamp, instant now);
+  manager_ready take_ready();
+
+  std::size_t open_transactions() const { return transactions_.size(); }
+  std::uint64_t committed() const { return committed_; }
+  std::uint64_t aborted() const { return aborted_; }
+  void check_invariants() const;
+  std::string describe() const;
+
+ private:
+  using key_name = std::pair<durability, std::string>;
+
+  // A key as the transaction sees it: what was read, and what is to be written over it.
+  struct working_key {
+    partition_id partition;
+    std::optional<version> base;
+    bool was_live = false;
+    lock_demand lock = lock_demand::none;
+    std::optional<version> own;       // of this transaction; a tombstone where it deletes
+    std::optional<version> last_set;  // what it set last, for which it takes one revision however often it sets
+  };
+  struct working_bucket {
+    partition_id partition;
+    timestamp seen;
+    std::uint64_t valid_until_ms = 0;
+  };
+
+  enum class phase : std::uint8_t { active, validating, preparing, committing };
+
+  // Of a client's request for a commit: under it the partition remembers the answer.
+  struct request_identity {
+    std::uint64_t client = 0;
+    std::uint64_t sequence = 0;
+    std::uint32_t attempt = 1;
+    std::uint64_t floor = 0;
+    timestamp issued_at;
+  };
+
+  struct transaction {
+    transaction_header header;
+    std::uint64_t deadline_ms = 0;  // Unix time
+    instant deadline;
+    phase in = phase::active;
+
+    std::uint32_t step_number = 0;
+    transaction_step step;
+    std::vector<std::uint64_t> origins;  // that asked it
+    std::optional<operation_response> answer;
+    request_identity commit_identity;
+
+    std::map<key_name, working_key> keys;
+    std::map<key_name, working_bucket> buckets;
+    std::set<partition_id> touched;  // that may hold something of it
+    std::size_t written_bytes = 0;
+    std::set<partition_id> awaited;  // whose vote is not there yet
+    timestamp voted;                 // the highest stamp of the votes
+    std::uint64_t valid_until_ms = 0;
+  };
+
+  // Something asked of a partition and not answered yet; repeated until it is.
+  enum class purpose : std::uint8_t { read, list, history, vote, commit, resolve, forget, lookup, question };
+  struct call {
+    purpose what = purpose::read;
+    txn::transaction_id id;
+    partition_id partition;
+    operation op;
+    std::optional<request_identity> identity;  // of a commit, and of a lookup for one
+    std::uint64_t asked_by = 0;        // a lookup: the origin to be answered
+    std::optional<instant> repeat_at;  // it failed, and is to be asked again then
+    instant ends;                      // given up then
+    std::uint32_t failures = 0;
+  };
+
+  // What has become of a transaction that is no longer open.
+  struct finished {
+    transaction_state state = transaction_state::aborted;
+    timestamp committed;
+    std::string why;
+    instant until;
+  };
+
+  void take_news(manager_news news);
+  void begin_leadership(const manager_news::leadership& change);
+  void end_leadership();
+  void take_step(partition_request request);
+  void take_step_of(transaction& t, partition_request& request);
+  void take_query(const partition_request& request);
+  void take_question(const manager_news::question& question);
+  void take_answer(std::uint64_t token, operation_response response);
+  void on_tick();
+
+  void begin_step(transaction& t, partition_request& request);
+  void run(transaction& t);
+  template <class Step>
+  void run_step(transaction& t, const Step& step);
+  template <class Request>
+  void run_write(transaction& t, const Request& request);
+  template <class Request>
+  void run_read(transaction& t, const Request& request);
+  // The key, once it was read under the lock that the step needs; nullptr: it is being asked for, or the step was answered.
+  working_key* need_key(transaction& t, durability space, const std::string& key, bool is_for_write);
+  std::optional<version> current(const working_key& entry) const;
+  void took_read(transaction& t, const call& asked, read_answer answer);
+  void took_list(transaction& t, const call& asked, list_answer answer);
+  void lay_over(const transaction& t, const get_by_bucket_request& request, list_response& page) const;
+
+  void start_commit(transaction& t);
+  void took_vote(transaction& t, const call& asked, const vote& verdict);
+  void send_commit(transaction& t);
+  void took_decision(transaction& t, const transaction_status& status);
+  void finish_committed(transaction& t, timestamp committed, const std::vector<partition_id>& to_tell);
+  void abort(transaction& t, const std::string& why, bool is_asked_for = false);
+  void forget_transaction(const transaction& t, finished outcome);
+  observation observed_at(const transaction& t, partition_id partition) const;
+  std::vector<intended_write> written_at(const transaction& t, partition_id partition) const;
+  std::set<partition_id> participants_of(const transaction& t) const;
+
+  void answer(transaction& t, operation_response response);
+  static request_identity identity_of(const partition_request& request);
+  void reply(std::uint64_t origin, operation_response response);
+  participant_request about(const transaction& t, partition_id partition, participant_body body) const;
+  void send(call c);
+  void hand_out(std::uint64_t token, const call& c);
+  void resolve(const txn::transaction_id& id, term_id term, partition_id partition, timestamp committed, duration patience);
+  bool repeat_later(std::uint64_t token, const call& c, const error& why);
+  void look_up(const txn::transaction_id& id, term_id term, std::uint64_t origin,
+               std::optional<request_identity> commit);
+
+  manager_options options_;
+  prng dice_;
+  std::optional<term_id> term_;  // of the leadership; nothing: there is none
+  timestamp stamp_;
+  instant now_;
+
+  std::map<txn::transaction_id, transaction> transactions_;
+  std::map<txn::transaction_id, finished> finished_;
+  std::deque<std::pair<instant, txn::transaction_id>> finished_until_;
+  std::unordered_map<std::uint64_t, call> calls_;  // by token
+  // Decided, and not every participant has confirmed it: how many are missing, and the term of its coordinator.
+  struct to_be_told {
+    term_id term;
+    std::size_t missing = 0;
+  };
+  std::map<txn::transaction_id, to_be_told> telling_;
+  std::set<txn::transaction_id> questions_under_way_;
+  std::uint64_t next_token_ = 1;
+  std::uint64_t committed_ = 0;
+  std::uint64_t aborted_ = 0;
+  manager_ready ready_;
+};
+
+}  // namespace kahuna::kv
