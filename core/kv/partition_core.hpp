@@ -88,6 +88,10 @@ class partition_core {
   // Whether operations are evaluated here now.
   bool is_serving() const { return is_leader() && applied_index_ >= role_.no_op_index && !fault_; }
   log_index applied_index() const { return applied_index_; }
+  // Whether a transaction holds something here, has promised something, or is recorded.
+  bool holds_transactions() const {
+    return !locks_.is_empty() || !transactions_.prepared().empty() || !transactions_.records().empty();
+  }
   // What took this replica out of service: a damaged record. It answers nothing but this any more.
   const std::optional<error>& fault() const { return fault_; }
 

@@ -93,6 +93,7 @@ class transaction_manager_core {
     partition_id partition;
     timestamp seen;
     std::uint64_t valid_until_ms = 0;
+    read_view view;  // of the first page: read again, it is read as of then
   };
 
   enum class phase : std::uint8_t { active, validating, preparing, committing };
@@ -172,6 +173,7 @@ class transaction_manager_core {
   std::optional<version> current(const working_key& entry) const;
   void took_read(transaction& t, const call& asked, read_answer answer);
   void took_list(transaction& t, const call& asked, list_answer answer);
+  const std::string* find_contradiction(const transaction& t, const get_by_bucket_request& request, const list_response& page) const;
   void lay_over(const transaction& t, const get_by_bucket_request& request, list_response& page) const;
 
   void start_commit(transaction& t);

@@ -115,7 +115,10 @@ void transaction_manager_core::run_step(transaction& t, const Step& step) {
     } else {
       c.what = purpose::list;
       const auto lock = t.header.locking == locking_mode::pessimistic ? lock_demand::shared : lock_demand::none;
-      c.op = about(t, partition, participant_list{step, lock});
+      participant_list list{step, lock};
+      const auto known = t.buckets.find({step.space, step.bucket});
+      if (known != t.buckets.end() && step.space == durability::persistent) list.list.view = known->second.view;
+      c.op = about(t, partition, std::move(list));
       if (lock != lock_demand::none) t.touched.insert(partition);
     }
     send(std::move(c));
@@ -156,6 +159,12 @@ void transaction_manager_core::took_read(transaction& t, const call& asked, read
   auto [place, is_new] = t.keys.try_emplace({read.space, read.key});
   auto& entry = place->second;
   if (is_new) {
+    // It has seen the key's bucket before, and not this.
+    const auto bucket = t.buckets.find({read.space, std::string(routing::bucket_of(read.key))});
+    if (bucket != t.buckets.end() && found.newest && found.newest->modified > bucket->second.seen) {
+      t.keys.erase(place);
+      return abort(t, "key " + read.key + " was changed by another");
+    }
     entry.partition = asked.partition;
     entry.was_live = found.newest && found.newest->is_live(found.judged_ms);
     entry.base = std::move(found.newest);
@@ -229,15 +238,37 @@ void transaction_manager_core::took_list(transaction& t, const call& asked, list
   if (!t.buckets.contains(name) && t.keys.size() + t.buckets.size() >= options_.keys_max)
     return answer(t, error{errc::invalid_argument,
                            "a transaction may touch at most " + std::to_string(options_.keys_max) + " keys; split it"});
-  auto [place, is_new] = t.buckets.try_emplace(name, working_bucket{asked.partition, found.seen, 0});
+  if (const auto* changed = find_contradiction(t, request, found.page))
+    return abort(t, "key " + *changed + " was changed by another");
+  auto [place, is_new] = t.buckets.try_emplace(name, working_bucket{asked.partition, found.seen, 0, found.page.view});
   auto& bucket = place->second;
-  // Read twice, it must be what it was the first time.
-  bucket.seen = std::min(bucket.seen, found.seen);
+  // Ephemeral keys keep no view of what they were: what has changed meanwhile shows by its stamp, or when the commit is validated.
+  for (const auto& item : found.page.items)
+    if (item.modified > bucket.seen) return abort(t, "bucket " + request.bucket + " was changed by another");
   for (const auto& item : found.page.items)
     if (item.expires_at_ms != 0 && (bucket.valid_until_ms == 0 || item.expires_at_ms < bucket.valid_until_ms))
       bucket.valid_until_ms = item.expires_at_ms;
   lay_over(t, request, found.page);
   answer(t, std::move(found.page));
+}
+
+// A key in the part of the bucket that the page stands for, which the transaction has read before and which was otherwise then.
+const std::string* transaction_manager_core::find_contradiction(const transaction& t, const get_by_bucket_request& request,
+                                                                const list_response& page) const {
+  const auto prefix = request.bucket + '/';
+  for (auto known = t.keys.lower_bound({request.space, prefix}); known != t.keys.end(); ++known) {
+    const auto& [space, key] = known->first;
+    if (space != request.space || !key.starts_with(prefix)) break;
+    if (key.find('/', prefix.size()) != std::string::npos || key <= request.after) continue;
+    if (!page.continue_after.empty() && key > page.continue_after) continue;
+    const auto item = std::lower_bound(page.items.begin(), page.items.end(), key,
+                                       [](const listed_key& listed, const std::string& name) { return listed.key < name; });
+    const bool is_listed = item != page.items.end() && item->key == key;
+    const auto& entry = known->second;
+    if (is_listed != entry.was_live || (is_listed && (item->revision != entry.base->revision || item->modified != entry.base->modified)))
+      return &key;
+  }
+  return nullptr;
 }
 
 // What the transaction has written of the bucket itself, in the part of it that the page stands for.

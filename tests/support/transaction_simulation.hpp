@@ -1,0 +1,136 @@
+// Partitions with their transaction managers and clients, in one thread, in virtual time, from one seed, under faults; and whether
+// what the clients saw can have happened one after another.
+//
+// The cores are real. Their groups' logs are an ideal: what the leader proposes is committed after a while, in order; with a leader
+// goes what was not committed, but for a part that its successor has. So what Raft may do to a partition happens here often and
+// cheaply, and the transactions are what is tested (whole nodes with Raft in them are simulated elsewhere).
+//
+// Faults: messages between partitions and from clients are delayed, reordered, lost, doubled, sent to replicas that lead no longer;
+// leaders change, old ones lead on in their belief; replicas lose their memory and what was not on their disk; clocks are skewed;
+// clients give up in the middle.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/base/prng.hpp"
+#include "core/kv/operation_routing.hpp"
+#include "core/kv/partition_core.hpp"
+#include "core/kv/transaction_manager_core.hpp"
+#include "persistence/data_store.hpp"
+#include "persistence/memory_store.hpp"
+#include "tests/checkers/append_history.hpp"
+
+namespace kahuna::testing {
+
+struct transaction_simulation_options {
+  std::uint64_t seed = 1;
+  int partitions = 3;
+  int clients = 6;
+  int keys_per_bucket = 3;
+  int buckets = 4;
+  int optimistic_percent = 50;
+  int snapshot_percent = 15;
+  int single_percent = 25;
+  int ephemeral_percent = 0;
+  int loss_percent = 0;
+  int double_percent = 0;
+  int stale_percent = 5;        // sent to a replica that does not lead
+  int delay_ms_max = 3;
+  int commit_ms_max = 4;
+  int failover_interval_ms = 0;  // 0: none
+  int give_up_percent = 0;       // a client goes away in the middle
+  int skew_ms_max = 0;
+  bool has_leases = true;
+
+  static transaction_simulation_options drawn_from(std::uint64_t seed);
+  std::string describe() const;
+};
+
+class transaction_simulation {
+ public:
+  explicit transaction_simulation(transaction_simulation_options options);
+  ~transaction_simulation();
+
+  void run(std::chrono::milliseconds length);
+  // No more faults: everything that is open ends within `patience`, nothing is held any more, and every key can be read.
+  // What is wrong, in words; empty where nothing is.
+  std::string settle(std::chrono::milliseconds patience);
+  // What can't be of what the clients saw; empty where all can.
+  std::string check() const;
+
+  std::size_t committed() const { return committed_; }
+  std::size_t aborted() const { return aborted_; }
+  std::size_t unknown() const { return unknown_; }
+  std::size_t failovers() const { return failovers_; }
+  std::uint64_t digest() const { return digest_; }
+
+ private:
+  struct replica;
+  struct group;
+  struct client;
+  struct under_way;  // a request at the gateway
+
+  using response_handler = std::function<void(const kv::operation_response&)>;
+
+  void at(std::int64_t delay_us, std::function<void()> what);
+  instant steady_now() const { return instant(duration(now_)); }
+  timestamp clock_of(const replica& r);
+  std::int64_t network_delay();
+  void open(group& g, replica& r);
+  void feed(group& g, replica& r, kv::partition_input input);
+  void drain(group& g, replica& r);
+  void tell_manager(group& g, replica& r, kv::manager_input input);
+  void commit_some(group& g);
+  void catch_up(group& g, replica& r);
+  void elect(group& g);
+  void lead(group& g, std::size_t leader);
+  void grant_lease(group& g);
+  void tick_all();
+  void inject_faults();
+
+  void ask(partition_id partition, const kv::partition_request& like, std::chrono::milliseconds budget, response_handler done);
+  void replied(std::uint64_t token, kv::operation_response response);
+
+  void begin_work(client& c);
+  void ask_again(client& c, kv::partition_request request, instant deadline, response_handler done);
+  void run_single(client& c);
+  void run_snapshot(client& c);
+  void run_transaction(client& c);
+  void next_step(client& c);
+  void take_step_answer(client& c, const kv::operation_response& response);
+  void end_work(client& c);
+  std::string random_key();
+  void note(const std::string& what);
+
+  transaction_simulation_options options_;
+  prng dice_;
+  std::int64_t now_ = 1'000'000;
+  std::uint64_t order_ = 0;
+  std::map<std::pair<std::int64_t, std::uint64_t>, std::function<void()>> events_;
+  std::vector<std::unique_ptr<group>> groups_;
+  std::vector<std::unique_ptr<client>> clients_;
+  std::map<std::uint64_t, under_way> requests_;
+  std::uint64_t next_token_ = 1;
+  std::uint64_t next_value_ = 1;
+  bool is_faulty_ = true;
+  bool is_working_ = true;
+
+  append_history history_;
+  std::map<std::string, std::vector<std::uint64_t>> final_lists_;
+  std::size_t committed_ = 0;
+  std::size_t aborted_ = 0;
+  std::size_t unknown_ = 0;
+  std::size_t failovers_ = 0;
+  std::uint64_t digest_ = 14695981039346656037ull;
+};
+
+}  // namespace kahuna::testing
