@@ -71,6 +71,32 @@ struct raft_events {
   std::vector<raft::read_answer> reads;
 };
 
+// raft_peer → partition: views to open, read and close for followers; pieces of a snapshot to store.
+struct snapshot_work {
+  std::vector<raft::snapshot_order> orders;
+  std::vector<raft::snapshot_piece> pieces;
+};
+
+// partition → raft_peer: what came of snapshot_work, and how far the data is durable by itself.
+struct raft_inputs {
+  std::vector<raft::raft_input> inputs;
+};
+
+// main → data_keeper: the partitions hosted here, whenever they change.
+struct hosted_partitions;
+
+// log_writer → data_keeper: so much was written since the last time that it is worth shortening the logs.
+struct log_grown {};
+
+// data_keeper → partition: write down how far was applied, then ask for a flush.
+struct prepare_flush {};
+
+// partition → data_keeper: make everything durable that was written before this. Answered by data_flushed, in their order.
+struct flush_data {
+  bool is_prepared = false;  // it answers prepare_flush
+};
+struct data_flushed {};
+
 // raft_peer → log_writer.
 struct append_to_log {
   partition_id partition;
@@ -194,6 +220,8 @@ using partition_handle = caf::typed_actor<
     caf::reacts_to<client_operations>,  // evaluates them, if it leads; every one is answered to the gateway
     caf::reacts_to<raft_events>,        // applies what is committed, follows changes of leadership
     caf::reacts_to<manager_answers>,    // passes them to its transaction_manager
+    caf::reacts_to<snapshot_work>,      // reads its state for others, or takes another's
+    caf::reacts_to<prepare_flush>, caf::reacts_to<data_flushed>,
     caf::reacts_to<node_tick>,          // does a piece of the work in the background
     caf::replies_to<get_status>::with<partition_status>,
     caf::reacts_to<stop>,               // records how far it has applied, and ends
@@ -201,11 +229,18 @@ using partition_handle = caf::typed_actor<
 
 using raft_peer_handle = caf::typed_actor<
     caf::reacts_to<partition_outputs>,                  // proposes, confirms reads, hears what is applied
+    caf::reacts_to<raft_inputs>,                        // hears of snapshots, and what of the log may go
     caf::reacts_to<peer_input>,                         // takes messages of other replicas
     caf::reacts_to<log_persisted>,                      // releases what rests on that write
     caf::reacts_to<node_tick>,                          // looks at the time
     caf::replies_to<get_status>::with<replica_status>,  // says where it stands
     caf::reacts_to<drain>>;
+
+using data_keeper_handle = caf::typed_actor<
+    caf::reacts_to<hosted_partitions>,
+    caf::reacts_to<log_grown>,   // has everybody prepare, and flushes
+    caf::reacts_to<flush_data>,  // flushes, with whatever else waits; answers data_flushed
+    caf::reacts_to<stop>, caf::reacts_to<drain>>;
 
 using transaction_manager_handle = caf::typed_actor<
     caf::reacts_to<manager_update>,   // coordinates, and finds out for its partition what became of other transactions
@@ -236,6 +271,10 @@ using cluster_handle = caf::typed_actor<
     caf::reacts_to<node_tick>,                       // its own timer
     caf::reacts_to<stop>>;
 
+struct hosted_partitions {
+  std::vector<partition_handle> partitions;
+};
+
 struct cluster_wiring {
   gateway_handle gateway;
   std::map<node_id, link_handle> links;
@@ -263,6 +302,13 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::manager_answers)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::partition_outputs)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::raft_events)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::append_to_log)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::snapshot_work)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::raft_inputs)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::hosted_partitions)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::log_grown)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::prepare_flush)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::flush_data)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::data_flushed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::log_persisted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::peer_input)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::peer_output)

@@ -23,6 +23,9 @@ void commit(self_pointer self) {
     die(fatal_status::failed, "the log could not be written, the node stops: " + failure->message);
   state.metrics->synced(state.waiting.size(), std::chrono::duration_cast<duration>(std::chrono::steady_clock::now() - began));
   for (auto& [address, done] : std::exchange(state.waiting, {})) self->send(done.first, log_persisted{done.second});
+  if (state.bytes_written < state.bytes_to_flush) return;
+  state.bytes_written = 0;
+  self->send(state.data_keeper, log_grown{});
 }
 
 peer_checked check(log_writer_state& state, const check_peer& asked) {
@@ -37,14 +40,18 @@ peer_checked check(log_writer_state& state, const check_peer& asked) {
 }  // namespace
 
 log_writer_handle::behavior_type log_writer_actor(self_pointer self, std::shared_ptr<persistence::log_device> device,
-                                                  node_metrics* metrics) {
+                                                  node_metrics* metrics, data_keeper_handle data_keeper,
+                                                  std::size_t bytes_to_flush) {
   die_on_exceptions(self);
   self->state.device = std::move(device);
   self->state.metrics = metrics;
+  self->state.data_keeper = std::move(data_keeper);
+  self->state.bytes_to_flush = bytes_to_flush;
   return {
       [=](const append_to_log& append) {
         auto& state = self->state;
         state.device->add(append.partition, append.write);
+        for (const auto& entry : append.write.entries) state.bytes_written += entry.size_bytes();
         const auto sender = self->current_sender();
         state.waiting[caf::actor_cast<caf::actor_addr>(sender)] = {caf::actor_cast<raft_peer_handle>(sender), append.write.number};
         if (state.is_drain_sent) return;

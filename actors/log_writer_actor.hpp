@@ -19,13 +19,17 @@ struct log_writer_state {
 
   std::shared_ptr<persistence::log_device> device;
   node_metrics* metrics = nullptr;
+  data_keeper_handle data_keeper;
+  std::size_t bytes_to_flush = 0;
+  std::size_t bytes_written = 0;  // since the data_keeper was told last
   // Whom to tell what, once the batch is durable.
   std::map<caf::actor_addr, std::pair<raft_peer_handle, std::uint64_t>> waiting;
   bool is_drain_sent = false;
 };
 
+// `metrics` outlives it. When `bytes_to_flush` of entries were written, `data_keeper` is told.
 log_writer_handle::behavior_type log_writer_actor(log_writer_handle::stateful_pointer<log_writer_state> self,
-                                                  std::shared_ptr<persistence::log_device> device,
-                                                  node_metrics* metrics);  // which outlives it
+                                                  std::shared_ptr<persistence::log_device> device, node_metrics* metrics,
+                                                  data_keeper_handle data_keeper, std::size_t bytes_to_flush);
 
 }  // namespace kahuna::actors

@@ -72,13 +72,18 @@ void settle(self_pointer self) {
 
 }  // namespace
 
+std::unique_ptr<kv::partition_core> make_partition_core(const partition_settings& settings) {
+  return std::make_unique<kv::partition_core>(
+      settings.raft.partition, settings.options, *settings.store,
+      [](std::string_view payload) { return messages::decode<kv::write_batch>(payload); });
+}
+
 partition_handle::behavior_type partition_actor(self_pointer self, partition_settings settings, partition_peers peers,
                                                 std::function<void(raft_peer_handle)> announce) {
   die_on_exceptions(self);
   auto& state = self->state;
-  state.core = std::make_unique<kv::partition_core>(
-      settings.raft.partition, settings.options, *settings.store,
-      [](std::string_view payload) { return messages::decode<kv::write_batch>(payload); });
+  state.core = make_partition_core(settings);
+  state.data_keeper = std::move(peers.data_keeper);
   state.gateway = peers.gateway;
   state.raft_peer = self->spawn<caf::linked>(raft_peer_actor, settings.raft, partition_handle(self), peers.log_writer,
                                              peers.cluster, std::move(peers.links));
@@ -97,7 +102,13 @@ partition_handle::behavior_type partition_actor(self_pointer self, partition_set
         auto& current = self->state;
         const auto now = now_of(*self);
         const bool is_new_leader = events.role && events.role->role == raft::role_kind::leader;
-        if (events.role) current.core->step(std::move(*events.role), now);
+        if (events.role) {
+          if (!is_new_leader || events.role->term != current.role.term) current.views.clear();
+          current.role = *events.role;
+          current.core->step(std::move(*events.role), now);
+        }
+        // They were on their way when a snapshot brought what they do.
+        std::erase_if(events.committed, [&](const auto& entry) { return entry.index <= current.installed_index; });
         if (events.lease) current.core->step(*events.lease, now);
         if (!events.committed.empty()) current.core->step(kv::committed_entries{std::move(events.committed)}, now);
         if (!events.reads.empty()) current.core->step(std::move(events.reads), now);
@@ -105,6 +116,18 @@ partition_handle::behavior_type partition_actor(self_pointer self, partition_set
         settle(self);
       },
       [=](manager_answers& answers) { self->send(self->state.transaction_manager, std::move(answers)); },
+      [=](snapshot_work& work) {
+        // What waits to go out was computed from the state that it may replace.
+        honour(self, self->state.core->take_ready());
+        do_snapshot_work(self, work);
+        settle(self);
+      },
+      [=](const prepare_flush&) { prepare_to_flush(self); },
+      [=](const data_flushed&) {
+        // That it was applied is known before that it was flushed.
+        honour(self, self->state.core->take_ready());
+        take_flushed(self);
+      },
       [=](const node_tick&) {
         auto& current = self->state;
         self->send(current.transaction_manager, node_tick{});

@@ -39,6 +39,8 @@ void honour(self_pointer self, raft::ready ready) {
   if (ready.role || ready.lease || !ready.committed.empty() || !ready.reads.empty())
     self->send(state.partition, raft_events{std::move(ready.role), std::move(ready.lease), std::move(ready.committed),
                                             std::move(ready.reads)});
+  if (!ready.snapshot_orders.empty() || !ready.snapshot_pieces.empty())
+    self->send(state.partition, snapshot_work{std::move(ready.snapshot_orders), std::move(ready.snapshot_pieces)});
 }
 
 void honour_all(self_pointer self) {
@@ -83,6 +85,10 @@ raft_peer_handle::behavior_type raft_peer_actor(self_pointer self, raft_peer_set
         if (outputs.applied) step(self, raft::applied{*outputs.applied});
         if (!outputs.proposals.empty()) step(self, raft::propose{outputs.proposal_term, std::move(outputs.proposals)});
         for (const auto& read : outputs.reads) step(self, read);
+        settle(self);
+      },
+      [=](raft_inputs& news) {
+        for (auto& input : news.inputs) step(self, std::move(input));
         settle(self);
       },
       [=](peer_input& input) {

@@ -20,6 +20,7 @@ inline std::size_t item_bytes(const peer_envelope& envelope) {
   std::size_t bytes = 64;
   if (const auto* append = std::get_if<raft::append_request>(&envelope.body))
     for (const auto& entry : append->entries) bytes += entry.size_bytes();
+  if (const auto* piece = std::get_if<raft::install_snapshot_request>(&envelope.body)) bytes += piece->data.size();
   return bytes;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "actors/cluster_actor.hpp"
+#include "actors/data_keeper_actor.hpp"
 #include "actors/fatal.hpp"
 #include "actors/gateway.hpp"
 #include "actors/link_actor.hpp"
@@ -48,12 +49,23 @@ std::uint64_t random_number() {
 constexpr std::size_t version_cache_bytes = 64 << 20;
 constexpr std::size_t raft_log_cache_bytes = 16 << 20;
 
+// The log of all partitions: when so much was written since the last time, the data is flushed, so that the log can be shortened
+// behind it; what stays for followers that were away, and for those that answer.
+constexpr std::size_t log_bytes_to_flush = 32 << 20;
+constexpr std::size_t log_bytes_kept = 64 << 20;
+constexpr std::size_t log_bytes_max = 256 << 20;
+
+// Snapshots that a node sends at a time: each has up to a MiB on its way, before the heartbeats of its link.
+constexpr int snapshots_sent_max = 2;
+
 // A partition's share, and never too little to be of use.
 std::size_t share_of(std::size_t bytes, std::uint32_t partitions) { return std::max<std::size_t>(bytes / partitions, 64 << 10); }
 
 raft::raft_options raft_options_of(const config::node_options& options, std::uint32_t partitions) {
   raft::raft_options raft;
   raft.cached_log_bytes_max = share_of(raft_log_cache_bytes, partitions);
+  raft.log_bytes_kept = share_of(log_bytes_kept, partitions);
+  raft.log_bytes_max = share_of(log_bytes_max, partitions);
   raft.heartbeat_interval = std::chrono::milliseconds(options.heartbeat_interval_ms);
   raft.election_timeout = std::chrono::milliseconds(options.election_timeout_ms);
   // A tenth: far more than what steady clocks of one election timeout drift apart.
@@ -111,6 +123,7 @@ struct running_node::implementation {
   actors::node_clock clock;
   prometheus_metrics metrics;
   std::shared_ptr<actors::shared_memory_budget> ephemeral_budget;
+  std::shared_ptr<actors::shared_permits> snapshot_permits = std::make_shared<actors::shared_permits>(snapshots_sent_max);
   system_config config;
   routing::partition_map map;
   node_id self;
@@ -122,6 +135,7 @@ struct running_node::implementation {
   caf::actor_system system;  // gone before what its actors point to
   actors::cluster_handle cluster;
   actors::gateway_handle gateway;
+  actors::data_keeper_handle data_keeper;
   actors::log_writer_handle log_writer;
   std::map<node_id, actors::link_handle> links;
   std::map<partition_id, actors::partition_handle> partitions;
@@ -212,7 +226,8 @@ std::optional<start_failure> running_node::implementation::open_data(bool is_new
     return start_failure{wrong->is_damage ? 4 : 2, wrong->message};
   directory = std::move(std::get<std::unique_ptr<persistence::data_directory>>(opened));
   if (is_new) events->write(severity::info, "data directory made", {{"data_dir", options.data_dir}});
-  log_writer = system.spawn<caf::detached>(actors::log_writer_actor, directory->log(), &metrics);
+  data_keeper = system.spawn<caf::detached>(actors::data_keeper_actor, directory->data());
+  log_writer = system.spawn<caf::detached>(actors::log_writer_actor, directory->log(), &metrics, data_keeper, log_bytes_to_flush);
   return std::nullopt;
 }
 
@@ -247,7 +262,7 @@ std::optional<start_failure> running_node::implementation::spawn_partitions() {
     if (std::find(replicas.begin(), replicas.end(), self) == replicas.end()) continue;
     auto store = persistence::data_store::open(directory->data(), id, fatal);
     if (!store) return start_failure{4, options.data_dir + "/data: " + store.error().message};
-    auto found = directory->log()->load(id, (*store)->applied_index());
+    auto found = directory->log()->load(id, (*store)->applied_index(), (*store)->snapshot());
     if (!found) return start_failure{4, options.data_dir + "/log: " + found.error().message};
     stores.push_back(std::move(*store));
     readers.push_back(directory->log()->reader(id));
@@ -274,6 +289,7 @@ std::optional<start_failure> running_node::implementation::spawn_partitions() {
     settings.clock = &clock;
     settings.events = events.get();
     settings.map = map;
+    settings.snapshot_permits = snapshot_permits;
 
     std::map<node_id, actors::link_handle> links_of_replicas;
     for (const auto replica : replicas)
@@ -281,7 +297,7 @@ std::optional<start_failure> running_node::implementation::spawn_partitions() {
     auto announced = std::make_shared<std::promise<actors::raft_peer_handle>>();
     auto raft_peer = announced->get_future();
     partitions[id] = system.spawn(actors::partition_actor, std::move(settings),
-                                  actors::partition_peers{gateway, log_writer, cluster, std::move(links_of_replicas)},
+                                  actors::partition_peers{gateway, log_writer, data_keeper, cluster, std::move(links_of_replicas)},
                                   [announced](actors::raft_peer_handle peer) { announced->set_value(std::move(peer)); });
     raft_peers[id] = raft_peer.get();
   }
@@ -293,6 +309,7 @@ void running_node::implementation::wire() {
   actors::cluster_wiring wiring{gateway, links, {}, {}, log_writer};
   for (const auto& [id, partition] : partitions) wiring.partitions.push_back(partition);
   for (const auto& [id, peer] : raft_peers) wiring.raft_peers.push_back(peer);
+  caf::anon_send(data_keeper, actors::hosted_partitions{wiring.partitions});
   caf::anon_send(cluster, std::move(wiring));
 }
 
@@ -328,12 +345,14 @@ void running_node::implementation::stop_actors() {
   for (const auto& [peer, link] : links) caf::anon_send(link, actors::stop{});
   for (const auto& [id, partition] : partitions) caf::anon_send(partition, actors::stop{});
   if (log_writer) caf::anon_send(log_writer, actors::stop{});
+  if (data_keeper) caf::anon_send(data_keeper, actors::stop{});
   gateway = actors::gateway_handle();
   cluster = actors::cluster_handle();
   links.clear();
   partitions.clear();
   raft_peers.clear();
   log_writer = actors::log_writer_handle();
+  data_keeper = actors::data_keeper_handle();
   system.await_all_actors_done();
 }
 

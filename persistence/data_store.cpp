@@ -43,7 +43,7 @@ std::string_view user_key(std::string_view stored) {
 result<std::unique_ptr<data_store>> data_store::open(std::shared_ptr<ordered_store> store, partition_id partition,
                                                      fatal_handler fatal) {
   std::unique_ptr<data_store> opened(new data_store(std::move(store), partition, std::move(fatal)));
-  const auto key = opened->prefix();
+  const auto key = opened->meta_key();
   const auto found = opened->store_->get(family::meta, key);
   if (!found) return found.error();
   if (*found) {
@@ -53,10 +53,13 @@ result<std::unique_ptr<data_store>> data_store::open(std::shared_ptr<ordered_sto
                                              " does not say how far it was applied: " + applied.error().message};
     opened->applied_ = *applied;
   }
+  // Of a snapshot that did not come to its end, or that one which took the place of.
+  const bool other_place = !opened->applied_.is_in_second_place;
+  if (!opened->is_empty_place(other_place)) opened->erase_place(other_place);
   return opened;
 }
 
-std::string data_store::prefix() const {
+std::string data_store::meta_key() const {
   std::string key;
   append_be32(key, partition_.value);
   return key;
@@ -242,7 +245,9 @@ void data_store::apply(const kv::applied_effects& effects) {
     collected_bytes_ += key.size() + record.size();
   }
   if (effects.transactions != nullptr) collect(*effects.transactions);
-  applied_ = {effects.index, effects.stamp, effects.collected_below_ms};
+  applied_.index = effects.index;
+  applied_.stamp = effects.stamp;
+  applied_.collected_below_ms = effects.collected_below_ms;
   if (collected_bytes_ >= collected_bytes_max) write_collected();
 }
 
@@ -250,13 +255,13 @@ void data_store::collect(const kv::transaction_changes& changes) {
   const auto put = [&](char kind, const auto& entry) {
     const auto key = transaction_key(kind, entry.id);
     const auto record = encode_record(key, entry);
-    collected_->put(family::meta, key, record);
+    collected_->put(family::transaction, key, record);
     collected_bytes_ += key.size() + record.size();
   };
   for (const auto& prepared : changes.prepared) put(prepared_kind, prepared);
-  for (const auto& id : changes.resolved) collected_->erase(family::meta, transaction_key(prepared_kind, id));
+  for (const auto& id : changes.resolved) collected_->erase(family::transaction, transaction_key(prepared_kind, id));
   for (const auto& record : changes.decided) put(record_kind, record);
-  for (const auto& id : changes.forgotten) collected_->erase(family::meta, transaction_key(record_kind, id));
+  for (const auto& id : changes.forgotten) collected_->erase(family::transaction, transaction_key(record_kind, id));
 }
 
 void data_store::checkpoint(const kv::window_changes& windows) {
@@ -266,7 +271,7 @@ void data_store::checkpoint(const kv::window_changes& windows) {
     collected_->put(family::window, key, encode_record(key, window));
   }
   for (const auto client : windows.forgotten) collected_->erase(family::window, window_key(client));
-  collected_->put(family::meta, prefix(), encode_record(prefix(), applied_));
+  collected_->put(family::meta, meta_key(), encode_record(meta_key(), applied_));
   write_collected();
 }
 
@@ -280,7 +285,7 @@ void data_store::write_collected() const {
 result<kv::stored_transactions> data_store::load_transactions() const {
   write_collected();
   kv::stored_transactions stored;
-  const auto cursor = store_->cursor(family::meta);
+  const auto cursor = store_->cursor(family::transaction);
   const auto load_all = [&](char kind, auto& into) -> std::optional<error> {
     const auto start = prefix() + kind;
     for (cursor->seek(start); cursor->is_valid() && cursor->key().starts_with(start); cursor->next()) {

@@ -8,8 +8,12 @@
 //                                                                     A key has no NUL, so no key is another's prefix.
 //   window  partition:be32 client:be64                  → client_window
 //   meta    partition:be32                              → applied_state
-//           partition:be32 'P' id                       → prepared_transaction     id: began_at:be64 client:be64 number:be64
-//           partition:be32 'R' id                       → transaction_record
+//   transaction   partition:be32 'P' id                 → prepared_transaction     id: began_at:be64 client:be64 number:be64
+//                 partition:be32 'R' id                 → transaction_record
+//
+// Everything that is replicated stands in `replicated_families` under the partition's number, to which a snapshot that was
+// installed adds 2^31, or takes it away again: so a snapshot is written beside the state, and takes its place by one record, the
+// applied_state, that says which of the two counts. What is in none of these families, or under other keys, is not replicated.
 //
 // What is applied is collected, and written to the store many entries at a time: when something is read, by checkpoints, and
 // before it grows large. Until then it is in no danger that it would not be in afterwards.
@@ -17,7 +21,9 @@
 // Owned by its partition's actor; several may share one store on disk, which takes writes from any thread.
 #pragma once
 
+#include <array>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/kv/partition_store.hpp"
@@ -25,6 +31,8 @@
 #include "persistence/ordered_store.hpp"
 
 namespace kahuna::persistence {
+
+inline constexpr std::array replicated_families{family::main, family::window, family::transaction};
 
 class data_store final : public kv::partition_store {
  public:
@@ -40,6 +48,10 @@ class data_store final : public kv::partition_store {
                                      const version_visitor& visit) const override;
   void apply(const kv::applied_effects& effects) override;
   void checkpoint(const kv::window_changes& windows) override;
+  std::unique_ptr<kv::snapshot_view> open_snapshot() const override;
+  std::optional<error> stage(bool is_first, std::string_view piece) override;
+  std::optional<error> install_staged(raft::log_position at) override;
+  raft::log_position snapshot() const override { return applied_.snapshot; }
   log_index applied_index() const override { return applied_.index; }
   timestamp applied_stamp() const override { return applied_.stamp; }
   std::uint64_t collected_below_ms() const override { return applied_.collected_below_ms; }
@@ -51,17 +63,24 @@ class data_store final : public kv::partition_store {
     log_index index;
     timestamp stamp;
     std::uint64_t collected_below_ms = 0;
+    bool is_in_second_place = false;  // which of the two places counts
+    raft::log_position snapshot;
 
     template <class Archive>
     void serialize(Archive& archive, unsigned) {
-      archive& index& stamp& collected_below_ms;
+      archive& index& stamp& collected_below_ms& is_in_second_place& snapshot;
     }
   };
+  class view;
 
   data_store(std::shared_ptr<ordered_store> store, partition_id partition, fatal_handler fatal)
       : store_(std::move(store)), partition_(partition), fatal_(std::move(fatal)) {}
 
-  std::string prefix() const;
+  std::string meta_key() const;
+  std::string prefix() const { return prefix_of(applied_.is_in_second_place); }
+  std::string prefix_of(bool is_in_second_place) const;
+  void erase_place(bool is_second);
+  bool is_empty_place(bool is_second) const;
   std::string window_key(std::uint64_t client) const;
   std::string versions_key(std::string_view key) const;
   std::string transaction_key(char kind, const txn::transaction_id& id) const;
@@ -76,6 +95,7 @@ class data_store final : public kv::partition_store {
   partition_id partition_;
   fatal_handler fatal_;
   applied_state applied_;
+  std::optional<applied_state> staged_;  // of the snapshot that is being staged, once it came
   // Part of what the store is seen to hold: whoever reads writes it first.
   mutable std::unique_ptr<store_batch> collected_;
   mutable std::size_t collected_bytes_ = 0;

@@ -9,7 +9,7 @@ namespace kahuna::persistence {
 namespace {
 
 using family_contents = std::map<std::string, std::string, std::less<>>;
-using all_contents = std::array<family_contents, 3>;
+using all_contents = std::array<family_contents, 4>;
 
 class memory_batch final : public store_batch {
  public:

@@ -24,7 +24,7 @@ class memory_store final : public ordered_store {
   void lose_unsynced();
 
  private:
-  using contents = std::array<std::map<std::string, std::string, std::less<>>, 3>;
+  using contents = std::array<std::map<std::string, std::string, std::less<>>, 4>;
 
   contents now_;
   contents durable_;

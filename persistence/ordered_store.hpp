@@ -14,7 +14,7 @@
 namespace kahuna::persistence {
 
 // Each is a column family of its own. The log database has only `main`.
-enum class family : std::uint8_t { main = 0, window = 1, meta = 2 };
+enum class family : std::uint8_t { main = 0, window = 1, meta = 2, transaction = 3 };
 
 // One atomic change of the store.
 class store_batch {

@@ -158,34 +158,61 @@ raft_log_store::raft_log_store(std::shared_ptr<ordered_store> store, std::unique
     : store_(std::move(store)), mark_(std::move(mark)), batch_number_(batch_number), batch_(store_->make_batch()),
       fatal_(std::move(fatal)) {}
 
-result<raft::initial_state> raft_log_store::load(partition_id partition, log_index applied_index) const {
+result<raft::initial_state> raft_log_store::load(partition_id partition, log_index applied_index,
+                                                 raft::log_position snapshot) const {
   raft::initial_state found;
   found.applied_index = applied_index;
-  const auto state_key = key_of(partition.value, 'H');
-  const auto state = store_->get(family::main, state_key);
-  if (!state) return state.error();
-  if (*state) {
-    auto decoded = decode_record<raft::hard_state>(state_key, **state);
+  const auto read = [&](char kind, auto& into, const std::string& what) -> std::optional<error> {
+    const auto key = key_of(partition.value, kind);
+    const auto record = store_->get(family::main, key);
+    if (!record) return record.error();
+    if (!*record) return std::nullopt;
+    auto decoded = decode_record<std::decay_t<decltype(into)>>(key, **record);
     if (!decoded)
-      return error{errc::data_corrupted, "the hard state of partition " + std::to_string(partition.value) +
+      return error{errc::data_corrupted, "the " + what + " of partition " + std::to_string(partition.value) +
                                              " is damaged: " + decoded.error().message};
-    found.state = *decoded;
-  }
+    into = *decoded;
+    return std::nullopt;
+  };
+  if (auto failure = read('H', found.state, "hard state")) return *failure;
+  if (auto failure = read('S', found.start, "log's start")) return *failure;
 
   const auto cursor = store_->cursor(family::main);
   cursor->seek_back(entry_key(partition, log_index{~std::uint64_t{0}}));
   const auto first_key = entry_key(partition, log_index{0});
+  found.last_index = found.start.index;
   if (cursor->is_valid() && cursor->key() > first_key && cursor->key().size() == first_key.size())
-    found.last_index = log_index{read_be64(cursor->key().data() + first_key.size() - 8)};
+    found.last_index = std::max(found.last_index, log_index{read_be64(cursor->key().data() + first_key.size() - 8)});
   if (const auto damage = cursor->damage()) return *damage;
+
+  // A snapshot was installed, and the crash came before the log was told: where it has not led there, nothing of it counts.
+  if (snapshot.index > found.start.index) {
+    if (snapshot.index > applied_index)
+      return damaged_entry(partition, snapshot.index, "the data began with it and was applied up to entry " + std::to_string(applied_index.value));
+    if (snapshot.index > found.last_index || reader(partition)->term_at(snapshot.index) != snapshot.term) {
+      found.start = snapshot;
+      found.last_index = snapshot.index;
+      found.is_log_obsolete = true;
+    }
+  }
+  if (applied_index < found.start.index)
+    return damaged_entry(partition, found.start.index, "it is gone, and the data was applied up to entry " +
+                                                           std::to_string(applied_index.value) + " only");
   if (found.last_index < applied_index)
     return damaged_entry(partition, found.last_index, "the data was applied up to entry " + std::to_string(applied_index.value) +
                                                           ", which the log does not have");
-  if (found.last_index == log_index{}) return found;
+  if (found.last_index == found.start.index) return found;
+  for (cursor->seek(entry_key(partition, found.start.index + 1)); cursor->is_valid() && cursor->key().starts_with(key_of(partition.value, 'E'));
+       cursor->next())
+    found.log_bytes += cursor->value().size();
+  if (auto failure = check_entries(partition, std::max(applied_index, found.start.index + 1), found)) return *failure;
+  return found;
+}
 
-  // From the entry that is applied on: whatever may still be applied or sent must be whole and in order.
-  term_id last_term;
-  const auto from = std::max(applied_index, log_index{1});
+// Whatever may still be applied or sent must be whole and in order.
+std::optional<error> raft_log_store::check_entries(partition_id partition, log_index from, const raft::initial_state& found) const {
+  auto last_term = found.start.term;
+  const auto cursor = store_->cursor(family::main);
   cursor->seek(entry_key(partition, from));
   for (auto index = from; index <= found.last_index; ++index, cursor->next()) {
     const auto key = entry_key(partition, index);
@@ -196,7 +223,7 @@ result<raft::initial_state> raft_log_store::load(partition_id partition, log_ind
       return damaged_entry(partition, index, "its term is out of order");
     last_term = entry->term;
   }
-  return found;
+  return std::nullopt;
 }
 
 std::unique_ptr<raft::log_reader> raft_log_store::reader(partition_id partition) const {
@@ -209,6 +236,11 @@ void raft_log_store::add(partition_id partition, const raft::log_write& write) {
   if (write.state) {
     const auto key = key_of(partition.value, 'H');
     batch_->put(family::main, key, encode_record(key, *write.state));
+  }
+  if (write.start) {
+    const auto key = key_of(partition.value, 'S');
+    batch_->put(family::main, key, encode_record(key, *write.start));
+    batch_->erase_range(family::main, entry_key(partition, log_index{0}), entry_key(partition, write.start->index + 1));
   }
   if (write.truncate_from)
     batch_->erase_range(family::main, entry_key(partition, *write.truncate_from), key_of(partition.value, 'F'));

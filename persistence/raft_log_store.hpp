@@ -4,6 +4,7 @@
 //
 //   key     := partition:be32 'E' index:be64 → log_entry
 //            | partition:be32 'H'            → hard_state
+//            | partition:be32 'S'            → log_position: the log's start; entries up to there are gone
 //            | 0xFFFFFFFF 'B'                → number of the last batch
 //            | 0xFFFFFFFF 'P' node:be32      → incarnation of that node, as first heard
 //
@@ -18,7 +19,7 @@
 #include <memory>
 #include <string>
 
-#include "core/raft/raft_core.hpp"
+#include "core/raft/raft_log.hpp"
 #include "persistence/fatal_handler.hpp"
 #include "persistence/log_device.hpp"
 #include "persistence/ordered_store.hpp"
@@ -51,9 +52,9 @@ class raft_log_store final : public log_device {
   static result<std::unique_ptr<raft_log_store>> open(std::shared_ptr<ordered_store> store, std::unique_ptr<synced_mark> mark,
                                                       fatal_handler fatal);
 
-  // What a partition's replica starts from; every entry behind `applied_index` is checked on the way. Error:
-  // data_corrupted, naming the record.
-  result<raft::initial_state> load(partition_id partition, log_index applied_index) const;
+  // What a partition's replica starts from, whose data was applied up to `applied_index` and began with `snapshot`, where that is
+  // not {}; every entry behind `applied_index` is checked on the way. Error: data_corrupted, naming the record.
+  result<raft::initial_state> load(partition_id partition, log_index applied_index, raft::log_position snapshot = {}) const;
 
   // Good as long as the store.
   std::unique_ptr<raft::log_reader> reader(partition_id partition) const;
@@ -65,6 +66,8 @@ class raft_log_store final : public log_device {
 
  private:
   class partition_reader;
+
+  std::optional<error> check_entries(partition_id partition, log_index from, const raft::initial_state& found) const;
 
   raft_log_store(std::shared_ptr<ordered_store> store, std::unique_ptr<synced_mark> mark, std::uint64_t batch_number,
                  fatal_handler fatal);

@@ -26,7 +26,7 @@ constexpr std::size_t erased_per_flush = 50'000;
 constexpr std::size_t erased_window = 4'096;
 constexpr std::size_t erased_in_window = 1'024;
 
-constexpr std::array<const char*, 3> family_names{"default", "window", "meta"};
+constexpr std::array<const char*, 4> family_names{"default", "window", "meta", "transaction"};
 
 rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }

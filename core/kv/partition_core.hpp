@@ -82,6 +82,9 @@ class partition_core {
   // Has the store record how far was applied, so that a restart after this need apply nothing again.
   void checkpoint();
 
+  // Damage that was met outside of operations: as if one of them had met it.
+  void take_out_of_service(error damage) { fail(std::move(damage)); }
+
   // The highest stamp given out or applied: the node's clock must not fall behind it.
   timestamp last_stamp() const { return clock_.last(); }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "core/kv/replicated_transactions.hpp"
 #include "core/kv/version_reader.hpp"
 #include "core/kv/write_batch.hpp"
+#include "core/raft/raft_types.hpp"
 
 namespace kahuna::kv {
 
@@ -42,6 +44,19 @@ struct version_position {
   friend bool operator==(const version_position&, const version_position&) = default;
 };
 
+// Everything that is replicated of a partition, as it was at one moment, in pieces.
+class snapshot_view {
+ public:
+  virtual ~snapshot_view() = default;
+
+  struct piece {
+    std::string bytes;
+    bool is_last = false;
+  };
+  // The next one: of about `bytes_max`, unless one record alone is larger. Error: data_corrupted.
+  virtual result<piece> next(std::size_t bytes_max) = 0;
+};
+
 class partition_store : public version_reader {
  public:
   // Calls `visit` for every stored version behind `from` (of all keys where nothing is given), in key order and within a
@@ -56,6 +71,18 @@ class partition_store : public version_reader {
   virtual void apply(const applied_effects& effects) = 0;
   // Records how far was applied, and what the request window became by it. Atomic, and durable no sooner than the effects.
   virtual void checkpoint(const window_changes& windows) = 0;
+
+  // --- snapshots
+  // Requires that nothing was applied since the last checkpoint(). Good as long as the store; holds back nobody.
+  virtual std::unique_ptr<snapshot_view> open_snapshot() const = 0;
+  // Stores a piece of another replica's view beside the state; the first drops what was stored before. Error: data_corrupted, of
+  // the piece.
+  virtual std::optional<error> stage(bool is_first, std::string_view piece) = 0;
+  // Puts what was staged in the place of the state: atomic, and durable no sooner than flushed. Error: data_corrupted, where it is
+  // not the whole state as of `at`; then the state is as it was.
+  virtual std::optional<error> install_staged(raft::log_position at) = 0;
+  // Of the snapshot that the state began with; {} where it began empty.
+  virtual raft::log_position snapshot() const = 0;
 
   // As of the last apply(); when opened, as of the checkpoint that was found.
   virtual log_index applied_index() const = 0;

@@ -2,18 +2,32 @@
 //
 //   probe      the follower's match is not known: one append at a time, until one is accepted.
 //   replicate  it is: appends are pipelined, next_index runs ahead of match_index within the in-flight window.
+//   snapshot   it lacks what the log no longer has: it gets the state instead, and only heartbeats until it has that.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 
 #include "core/base/time.hpp"
 #include "core/raft/raft_types.hpp"
 
 namespace kahuna::raft {
 
+// A transfer of the state under way, as its sender sees it.
+struct snapshot_sending {
+  std::uint64_t transfer = 0;
+  bool is_opened = false;
+  log_position at;                  // once it is opened
+  std::uint64_t next_to_order = 0;  // pieces before this one were ordered from the driver
+  std::uint64_t acknowledged = 0;   // pieces before this one are stored over there
+  std::deque<shared_bytes> pieces;  // from there on, read and sent
+  bool has_last = false;            // whether the last of them is the last of all
+  instant advanced_at{};            // the last sign that it goes on, or attempt to make it
+};
+
 struct progress {
-  enum class mode : std::uint8_t { probe, replicate };
+  enum class mode : std::uint8_t { probe, replicate, snapshot };
 
   mode sending = mode::probe;
   log_index match_index;
@@ -29,10 +43,11 @@ struct progress {
   };
   std::deque<in_flight> window;
   std::size_t window_bytes = 0;
+  std::optional<snapshot_sending> snapshot;  // in mode snapshot
 
-  void become_probe() {
+  void become_probe(log_index next) {
     sending = mode::probe;
-    next_index = match_index + 1;
+    next_index = next;
     is_probe_under_way = false;
     window.clear();
     window_bytes = 0;

@@ -10,10 +10,11 @@ namespace kahuna::raft {
 raft_core::raft_core(node_id self, configuration configuration, raft_options options, const initial_state& found,
                      const log_reader& log, prng dice, instant now)
     : self_(self), configuration_(std::move(configuration)), options_(options), dice_(dice), now_(now), state_(found.state),
-      log_(log, found.last_index), commit_index_(found.applied_index), handed_index_(found.applied_index),
-      applied_index_(found.applied_index), role_(follower_state{}), leader_heard_at_(now), vote_blackout_until_(now) {
+      log_(log, found), commit_index_(found.applied_index), handed_index_(found.applied_index),
+      applied_index_(found.applied_index), flushed_index_(found.applied_index), role_(follower_state{}), leader_heard_at_(now), vote_blackout_until_(now) {
   KAHUNA_CHECK(is_voter(self), self);
-  KAHUNA_CHECK(found.applied_index <= found.last_index, found.applied_index, found.last_index);
+  KAHUNA_CHECK(found.start.index <= found.applied_index && found.applied_index <= found.last_index, found.start.index,
+               found.applied_index, found.last_index);
   KAHUNA_CHECK(options.lease_drift_bound < options.election_timeout);
   published_role_ = {role_kind::follower, state_.term, no_node, {}};
   is_role_dirty_ = true;  // whoever drives this has not heard of any role yet
@@ -49,6 +50,16 @@ void raft_core::step(raft_input input, instant now) {
     take_persisted(done->write_number);
   } else if (const auto* progress_made = std::get_if<applied>(&input)) {
     take_applied(progress_made->upto);
+  } else if (const auto* safe = std::get_if<flushed>(&input)) {
+    take_flushed(safe->upto);
+  } else if (const auto* opened = std::get_if<snapshot_opened>(&input)) {
+    take_snapshot_opened(*opened);
+  } else if (auto* piece = std::get_if<snapshot_read>(&input)) {
+    take_snapshot_read(*piece);
+  } else if (const auto* stored = std::get_if<snapshot_stored>(&input)) {
+    take_snapshot_stored(*stored);
+  } else if (const auto* installed = std::get_if<snapshot_installed>(&input)) {
+    take_snapshot_installed(*installed);
   } else {
     take_read(std::get<read>(input));
   }
@@ -64,8 +75,12 @@ void raft_core::take_message(const peer_message& message) {
           take_vote_response(message.peer, body);
         else if constexpr (std::is_same_v<body_type, append_request>)
           take_append_request(message.peer, body);
-        else
+        else if constexpr (std::is_same_v<body_type, append_response>)
           take_append_response(message.peer, body);
+        else if constexpr (std::is_same_v<body_type, install_snapshot_request>)
+          take_snapshot_request(message.peer, body);
+        else
+          take_snapshot_response(message.peer, body);
       },
       message.body);
 }
@@ -108,6 +123,12 @@ void raft_core::take_applied(log_index upto) {
   }
 }
 
+void raft_core::take_flushed(log_index upto) {
+  KAHUNA_CHECK(upto <= applied_index_, upto, applied_index_);
+  flushed_index_ = std::max(flushed_index_, upto);
+  shorten_log();
+}
+
 void raft_core::send(node_id peer, message_body body) { out_.messages.push_back({peer, std::move(body)}); }
 
 // `upto`: the message also promises that the log is durable up to here. Kept back until the newest write that matters is
@@ -138,6 +159,7 @@ bool raft_core::has_ready() const {
   if (leading->is_broadcast_due) return true;
   return std::any_of(leading->followers.begin(), leading->followers.end(), [&](const auto& entry) {
     const auto& follower = entry.second;
+    if (follower.sending == progress::mode::snapshot) return false;
     if (follower.sending == progress::mode::probe) return !follower.is_probe_under_way;
     return follower.next_index <= log_.last_index() && follower.window.size() < options_.inflight_appends_max &&
            follower.window_bytes < options_.inflight_bytes_max;
@@ -155,6 +177,7 @@ ready raft_core::take_ready() {
     write.number = ++last_write_number_;
     if (is_state_unwritten_) write.state = state_;
     auto unwritten = log_.take_unwritten();
+    write.start = unwritten.start;
     write.truncate_from = unwritten.truncate_from;
     write.entries = std::move(unwritten.entries);
     writes_.push_back({write.number, log_.last_index(), is_state_unwritten_});

@@ -5,7 +5,7 @@
 //
 // Invariants (checked in raft_invariants.cpp):
 //   1. term and commit_index never go back; voted_for changes at most once a term.
-//   2. applied_index <= handed_index <= min(commit_index, stable_index) <= last_index.
+//   2. start of the log <= flushed_index <= applied_index <= handed_index <= min(commit_index, stable_index) <= last_index.
 //   3. at most one leader a term; a leader never overwrites or deletes entries of its own log.
 //   4. only entries of the leader's own term commit by counting replicas [Ongaro14 §3.6.2].
 //   5. a vote or an acknowledgement leaves only after what it promises is durable.
@@ -42,15 +42,13 @@ struct raft_options {
   std::size_t append_bytes_max = 1 << 20;            // entries of one append_request, unless one alone is larger
   std::size_t inflight_appends_max = 64;             // unacknowledged append_requests with entries, per follower
   std::size_t inflight_bytes_max = 8 << 20;          // bytes of entries in them, per follower
+  std::size_t inflight_pieces_max = 4;               // pieces of a snapshot read and not acknowledged, per follower
   std::size_t handed_bytes_max = 4 << 20;            // committed entries handed out and not yet reported applied
   std::size_t cached_log_bytes_max = 4 << 20;        // durable entries kept in memory
-};
-
-// What a replica finds on its disk when it starts.
-struct initial_state {
-  hard_state state;
-  log_index last_index;    // of the persisted log; log_index{} where it is empty
-  log_index applied_index; // of the data; every entry up to here is known to be committed
+  // Entries that are applied and flushed stay in the log for followers: so many bytes for whoever may come back, so many for those
+  // that answer.
+  std::size_t log_bytes_kept = 4 << 20;
+  std::size_t log_bytes_max = 16 << 20;
 };
 
 class raft_core {
@@ -75,6 +73,7 @@ class raft_core {
   role_kind role() const;
   term_id term() const { return state_.term; }
   node_id leader() const;
+  log_index first_index() const { return log_.start().index + 1; }
   log_index last_index() const { return log_.last_index(); }
   log_index commit_index() const { return commit_index_; }
   log_index applied_index() const { return applied_index_; }
@@ -108,6 +107,17 @@ class raft_core {
     bool is_broadcast_due = false;
     std::deque<waiting_read> reads;
     instant lease_until;  // as published
+    std::uint64_t last_transfer = 0;
+  };
+  // A snapshot on its way to this replica.
+  struct snapshot_receiving {
+    node_id leader;
+    term_id term;
+    std::uint64_t transfer = 0;
+    log_position at;
+    std::uint64_t taken = 0;   // pieces before this one were handed out
+    std::uint64_t stored = 0;  // pieces before this one were reported stored
+    std::optional<std::uint64_t> last_number;
   };
 
   // A write on its way to the disk.
@@ -128,6 +138,7 @@ class raft_core {
   void take_proposals(propose& input);
   void take_persisted(std::uint64_t write_number);
   void take_applied(log_index upto);
+  void take_flushed(log_index upto);
   void send(node_id peer, message_body body);
   void send_when_durable(node_id peer, message_body body, log_index upto);
   void hand_out_committed(ready& out);
@@ -159,11 +170,29 @@ class raft_core {
   // --- raft_replication.cpp
   void take_append_request(node_id peer, const append_request& request);
   void take_append_response(node_id peer, const append_response& response);
+  bool take_leader(node_id peer, term_id term);
   bool append_all(const append_request& request);
   void advance_commit();
   void on_leader_tick();
   void build_appends(ready& out);
   void build_append(ready& out, node_id peer, progress& follower);
+  void probe(progress& follower) const;
+
+  // --- raft_snapshot.cpp
+  log_index first_index_kept() const;
+  void shorten_log();
+  void begin_snapshot(node_id peer, progress& follower);
+  void end_snapshot(node_id peer, progress& follower);
+  progress* receiver_of(node_id peer, std::uint64_t transfer);
+  void take_snapshot_opened(const snapshot_opened& input);
+  void order_pieces(node_id peer, snapshot_sending& sending);
+  void take_snapshot_read(snapshot_read& input);
+  void send_piece(node_id peer, const snapshot_sending& sending, std::uint64_t number);
+  void take_snapshot_response(node_id peer, const install_snapshot_response& response);
+  void on_snapshot_tick(node_id peer, progress& follower);
+  void take_snapshot_request(node_id peer, const install_snapshot_request& request);
+  void take_snapshot_stored(const snapshot_stored& input);
+  void take_snapshot_installed(const snapshot_installed& input);
 
   // --- raft_read.cpp
   void take_read(const read& input);
@@ -185,8 +214,11 @@ class raft_core {
   log_index commit_index_;
   log_index handed_index_;
   log_index applied_index_;
+  log_index flushed_index_;
   std::deque<std::pair<log_index, std::size_t>> handed_;  // handed out and not applied: index, bytes
   std::size_t handed_bytes_ = 0;
+
+  std::optional<snapshot_receiving> incoming_;
 
   std::variant<follower_state, candidate_state, leader_state> role_;
   instant leader_heard_at_;        // the last sign of life of a leader; a restart counts as one

@@ -13,11 +13,11 @@ std::string raft_core::describe() const {
     out << (campaigning->is_pre_vote ? "pre-candidate" : "candidate") << " votes " << campaigning->granted.size();
   else
     out << "follower of " << std::get<follower_state>(role_).leader;
-  out << " term " << state_.term << " voted_for " << state_.voted_for << " last " << log_.last_index() << '@' << log_.last_term()
+  out << " term " << state_.term << " voted_for " << state_.voted_for << " log " << log_.start().index + 1 << ".." << log_.last_index() << '@' << log_.last_term()
       << " stable " << log_.stable_index() << " commit " << commit_index_ << " applied " << applied_index_;
   if (const auto* leading = std::get_if<leader_state>(&role_))
     for (const auto& [node, follower] : leading->followers)
-      out << " [" << node << (follower.sending == progress::mode::probe ? " probe" : " replicate") << " match "
+      out << " [" << node << (follower.sending == progress::mode::probe ? " probe" : follower.sending == progress::mode::replicate ? " replicate" : " snapshot") << " match "
           << follower.match_index << " next " << follower.next_index << " window " << follower.window.size() << ']';
   return out.str();
 }

@@ -20,6 +20,7 @@ void raft_core::become_follower(term_id term, node_id leader) {
     vote_blackout_until_ = std::max(vote_blackout_until_, leading->lease_until);
     refuse_reads();
     restart_election_timer();
+    out_.snapshot_orders.clear();  // who leads no more closes its views by itself
   }
   if (term > state_.term) {
     state_ = {term, no_node};

@@ -38,12 +38,46 @@ struct applied {
   log_index upto;
 };
 
+// What was applied up to here is durable by itself: a restart needs none of these entries any more.
+struct flushed {
+  log_index upto;
+};
+
+// A view of the state was opened for this transfer, as ordered: the state that the entries up to `index` led to.
+struct snapshot_opened {
+  node_id peer;
+  std::uint64_t transfer = 0;
+  log_index index;
+};
+
+// The next piece of it, as ordered. Orders behind the last piece are not answered.
+struct snapshot_read {
+  node_id peer;
+  std::uint64_t transfer = 0;
+  std::uint64_t number = 0;
+  bool is_last = false;
+  shared_bytes data;
+};
+
+// A piece of a snapshot from the leader of `term` was stored beside the state; of no effect before it is installed.
+struct snapshot_stored {
+  term_id term;
+  std::uint64_t transfer = 0;
+  std::uint64_t number = 0;
+};
+
+// The state of a snapshot has taken the place of the one that was here, durably.
+struct snapshot_installed {
+  log_position at;
+};
+
 // Asks for a linearizable read [Ongaro14 §6.4]. Answered by `ready::reads`, as safe or as refused.
 struct read {
   std::uint64_t read_id = 0;
 };
 
-using raft_input = std::variant<tick, receive, propose, persisted, applied, read>;
+using raft_input = std::variant<tick, receive, propose, persisted, applied, flushed, read, snapshot_opened, snapshot_read,
+                                snapshot_stored, snapshot_installed>;
 
 // --- outputs ------------------------------------------------------------------------------------------------------
 
@@ -52,6 +86,10 @@ using raft_input = std::variant<tick, receive, propose, persisted, applied, read
 struct log_write {
   std::uint64_t number = 0;
   std::optional<hard_state> state;
+  // Set where the log's start moves: entries up to here are not needed any more. It may lie behind the log's end, or at an entry
+  // that is another on disk, where a snapshot was installed; then `truncate_from` is set too, and nothing of the log stays. What is
+  // kept behind the start, and the entries below, continue it.
+  std::optional<log_position> start;
   // Set where entries from here on were overwritten: whatever the log holds at or behind this index goes first.
   std::optional<log_index> truncate_from;
   std::vector<log_entry> entries;  // contiguous, to be appended
@@ -82,6 +120,30 @@ struct read_answer {
   log_index read_index;
 };
 
+// To the one who can read the state of a leader's replica. Whoever has no room for another view may leave `open` undone: it is
+// repeated. Views that were opened are closed by `close`, or when a role_change says that this replica leads no more in its term.
+struct snapshot_order {
+  enum class what : std::uint8_t { open, read, close };
+
+  node_id peer;
+  std::uint64_t transfer = 0;
+  what wanted = what::open;
+  std::uint64_t number = 0;  // of the piece to read
+};
+
+// A piece of the state that is to be stored beside the one that is there, then reported (snapshot_stored). Number 0: what was
+// stored of an earlier transfer is dropped. The last: all of them take the place of the state, unless that is as far already, at
+// once and durably, and then that is reported (snapshot_installed). Entries up to `at` that were handed out and are not applied by
+// then must not be.
+struct snapshot_piece {
+  term_id term;
+  std::uint64_t transfer = 0;
+  log_position at;
+  std::uint64_t number = 0;
+  bool is_last = false;
+  shared_bytes data;
+};
+
 // Obligations, in the order in which to honour them. Fields are independent of each other unless a comment says so.
 struct ready {
   // Published before anything else of this ready acts.
@@ -96,9 +158,12 @@ struct ready {
   // To be applied, in order, once; then `applied`. Committed, and durable on this replica.
   std::vector<log_entry> committed;
   std::vector<read_answer> reads;
+  std::vector<snapshot_order> snapshot_orders;
+  std::vector<snapshot_piece> snapshot_pieces;
 
   bool is_empty() const {
-    return !role && !lease && !write && messages.empty() && committed.empty() && reads.empty();
+    return !role && !lease && !write && messages.empty() && committed.empty() && reads.empty() && snapshot_orders.empty() &&
+           snapshot_pieces.empty();
   }
 };
 

@@ -4,6 +4,8 @@
 namespace kahuna::raft {
 
 void raft_core::check_invariants() const {
+  KAHUNA_CHECK(log_.start().index <= flushed_index_, describe());
+  KAHUNA_CHECK(flushed_index_ <= applied_index_, describe());
   KAHUNA_CHECK(applied_index_ <= handed_index_, describe());
   KAHUNA_CHECK(handed_index_ <= commit_index_, describe());
   KAHUNA_CHECK(handed_index_ <= log_.stable_index(), describe());
@@ -17,11 +19,13 @@ void raft_core::check_invariants() const {
   if (leading == nullptr) return;
   KAHUNA_CHECK(state_.voted_for == self_, describe());
   KAHUNA_CHECK(leading->no_op_index <= log_.last_index(), describe());
-  KAHUNA_CHECK(log_.term_at(leading->no_op_index) == state_.term, describe());
+  KAHUNA_CHECK(leading->no_op_index < log_.start().index || log_.term_at(leading->no_op_index) == state_.term, describe());
   KAHUNA_CHECK(leading->confirmed_round <= leading->round, describe());
   for (const auto& [node, follower] : leading->followers) {
     KAHUNA_CHECK(follower.match_index < follower.next_index, node, describe());
+    KAHUNA_CHECK(follower.next_index > log_.start().index, node, describe());
     KAHUNA_CHECK(follower.next_index <= log_.last_index() + 1, node, describe());
+    KAHUNA_CHECK(follower.snapshot.has_value() == (follower.sending == progress::mode::snapshot), node, describe());
   }
 }
 

@@ -26,19 +26,27 @@ bool is_well_formed(const append_request& request) {
 
 // --- the follower's side ------------------------------------------------------------------------------------------
 
+// A sign of life of the leader of this term, of which this may be the first. False: it is of none.
+bool raft_core::take_leader(node_id peer, term_id term) {
+  if (term < state_.term) return false;
+  // Two leaders of one term can't be; a message that says so is not a leader's.
+  if (term == state_.term && (role() == role_kind::leader || (leader() != no_node && leader() != peer))) return false;
+  if (term > state_.term || leader() != peer) become_follower(term, peer);
+  leader_heard_at_ = now_;
+  restart_election_timer();
+  return true;
+}
+
 void raft_core::take_append_request(node_id peer, const append_request& request) {
   if (!is_well_formed(request)) return;
   if (request.term < state_.term)
     return send_when_durable(peer, append_response{state_.term, request.round, false, {}, request.prev_log_index, {}, {}}, {});
-  if (request.term == state_.term) {
-    // Two leaders of one term can't be; a message that says so is not a leader's.
-    if (role() == role_kind::leader || (leader() != no_node && leader() != peer)) return;
-  }
-  if (request.term > state_.term || leader() != peer) become_follower(request.term, peer);
-  leader_heard_at_ = now_;
-  restart_election_timer();
+  if (!take_leader(peer, request.term)) return;
 
   const auto prev = request.prev_log_index;
+  // Behind the start everything is committed, so the leader has it too: it may go on from there.
+  if (const auto start = log_.start().index; prev < start)
+    return send_when_durable(peer, append_response{state_.term, request.round, true, start, {}, {}, {}}, start);
   if (prev > log_.last_index() || log_.term_at(prev) != request.prev_log_term) {
     // Where the logs may still agree: nothing of this log behind it can, since its terms are above the leader's there
     // [Ongaro14 §3.5, end]. One round for a term instead of one for an entry.
@@ -85,16 +93,27 @@ void raft_core::take_append_response(node_id peer, const append_response& respon
       follower.advanced_at = now_;
     }
     follower.acknowledged(response.match_index);
-    if (follower.sending == progress::mode::probe && response.match_index + 1 >= follower.next_index) follower.become_replicate();
+    const bool has_agreed = follower.sending == progress::mode::probe ? response.match_index + 1 >= follower.next_index
+                                                                      : follower.match_index >= log_.start().index;
+    if (follower.sending != progress::mode::replicate && has_agreed) {
+      end_snapshot(peer, follower);
+      follower.become_replicate();
+    } else if (follower.snapshot && follower.snapshot->is_opened && follower.match_index >= follower.snapshot->at.index) {
+      // It has the state, and the log has gone on too far meanwhile.
+      end_snapshot(peer, follower);
+      begin_snapshot(peer, follower);
+    }
     follower.next_index = std::max(follower.next_index, follower.match_index + 1);
     advance_commit();
-  } else if (response.rejected_index > follower.match_index && response.rejected_index < follower.next_index &&
+  } else if (follower.sending != progress::mode::snapshot && response.rejected_index > follower.match_index && response.rejected_index < follower.next_index &&
              response.hint_index < response.rejected_index) {
     // An older rejection would move it back for nothing. Otherwise: to the last place where this log may agree.
     const auto agreed = log_.last_index_with_term_at_most(response.hint_term, response.hint_index);
     const auto next = std::max(agreed, follower.match_index) + 1;
-    follower.become_probe();
-    follower.next_index = next;
+    if (next <= log_.start().index)
+      begin_snapshot(peer, follower);
+    else
+      follower.become_probe(next);
   }
   advance_round();
 }
@@ -120,10 +139,11 @@ void raft_core::on_leader_tick() {
     return become_follower(state_.term, no_node);
   }
   for (auto& [node, follower] : leading.followers) {
+    if (follower.sending == progress::mode::snapshot) on_snapshot_tick(node, follower);
     if (follower.window.empty()) follower.advanced_at = now_;
     // Nothing of the pipeline is acknowledged: it was lost with a connection. Start over where the logs agree.
     if (follower.sending == progress::mode::replicate && now_ - follower.advanced_at > options_.election_timeout) {
-      follower.become_probe();
+      probe(follower);
       follower.advanced_at = now_;
     }
   }
@@ -137,6 +157,12 @@ void raft_core::build_appends(ready& out) {
   leading->is_broadcast_due = false;
 }
 
+// From where it is known to agree; where the log no longer reaches back so far, from its start: should the follower not have that,
+// it says so.
+void raft_core::probe(progress& follower) const {
+  follower.become_probe(std::max(follower.match_index, log_.start().index) + 1);
+}
+
 // What this follower can be sent now: a probe, the next of the pipeline, or, when a round is due and nothing else goes, a
 // heartbeat.
 void raft_core::build_append(ready& out, node_id peer, progress& follower) {
@@ -144,6 +170,12 @@ void raft_core::build_append(ready& out, node_id peer, progress& follower) {
   const auto request_after = [&](log_index prev, std::vector<log_entry> entries) {
     return append_request{state_.term, prev, log_.term_at(prev), commit_index_, leading.round, std::move(entries)};
   };
+  // Where the log no longer reaches back so far, what stands before all logs.
+  const auto known_to_match = follower.match_index >= log_.start().index ? follower.match_index : log_index{};
+  if (follower.sending == progress::mode::snapshot) {
+    if (leading.is_broadcast_due) out.messages.push_back({peer, request_after(known_to_match, {})});
+    return;
+  }
   if (follower.sending == progress::mode::probe) {
     const bool is_repeated = follower.is_probe_under_way;
     if (is_repeated && !leading.is_broadcast_due) return;
@@ -170,7 +202,7 @@ void raft_core::build_append(ready& out, node_id peer, progress& follower) {
   }
   // A heartbeat stands on what is known to match, so that it is accepted, and answered without waiting for a disk,
   // whatever is still in flight.
-  if (leading.is_broadcast_due && !is_sent) out.messages.push_back({peer, request_after(follower.match_index, {})});
+  if (leading.is_broadcast_due && !is_sent) out.messages.push_back({peer, request_after(known_to_match, {})});
 }
 
 }  // namespace kahuna::raft

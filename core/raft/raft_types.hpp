@@ -38,6 +38,19 @@ struct log_entry {
   }
 };
 
+// A place in a log: an entry's index and term. As a log's start, the last entry that is gone from its front; index 0: none is.
+struct log_position {
+  log_index index;
+  term_id term;
+
+  friend bool operator==(const log_position&, const log_position&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& index& term;
+  }
+};
+
 // What must survive a crash besides the entries [Ongaro14 §3.2, figure 3.1].
 struct hard_state {
   term_id term;
@@ -115,7 +128,40 @@ struct append_response {
   }
 };
 
-using message_body = std::variant<vote_request, vote_response, append_request, append_response>;
+// A piece of the state that the entries up to `at` led to [Ongaro14 §5.3]. Pieces are numbered from 0.
+struct install_snapshot_request {
+  term_id term;
+  std::uint64_t transfer = 0;  // tells the leader's transfers of this term apart
+  log_position at;
+  std::uint64_t number = 0;
+  bool is_last = false;
+  shared_bytes data;
+
+  friend bool operator==(const install_snapshot_request&, const install_snapshot_request&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& term& transfer& at& number& is_last& data;
+  }
+};
+
+// The pieces before `next_number` are stored. The end of a transfer is acknowledged by an append_response.
+struct install_snapshot_response {
+  term_id term;
+  std::uint64_t transfer = 0;
+  std::uint64_t next_number = 0;
+  bool is_restarted = false;  // nothing is known of this transfer here
+
+  friend bool operator==(const install_snapshot_response&, const install_snapshot_response&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& term& transfer& next_number& is_restarted;
+  }
+};
+
+using message_body = std::variant<vote_request, vote_response, append_request, append_response, install_snapshot_request,
+                                  install_snapshot_response>;
 
 // A message to or from another replica of the same group. In a step `peer` is the sender, in a ready the receiver.
 struct peer_message {

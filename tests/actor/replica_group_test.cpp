@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "actors/cluster_actor.hpp"
+#include "actors/data_keeper_actor.hpp"
 #include "actors/log_writer_actor.hpp"
 #include "actors/partition_actor.hpp"
 #include "actors/transaction_manager_actor.hpp"
@@ -94,6 +95,7 @@ gateway_handle::behavior_type listening_gateway(gateway_handle::pointer self, st
 }
 
 constexpr std::uint32_t partitions = 2;
+constexpr std::size_t log_bytes_to_flush = 5000;
 
 struct node {
   node_id id;
@@ -109,6 +111,7 @@ struct node {
   cluster_handle cluster;
   gateway_handle gateway;
   log_writer_handle log_writer;
+  data_keeper_handle data_keeper;
   std::map<node_id, link_handle> links;
   std::vector<partition_handle> hosted;
   bool is_up = false;
@@ -148,7 +151,8 @@ struct fixture : test_coordinator_fixture<> {
     n.cluster = sys.spawn(cluster_actor, cluster_settings{id, map});
     n.gateway = sys.spawn(listening_gateway, n.heard);
     // In the product it is detached, on a thread of its own; here everything takes its turn.
-    n.log_writer = sys.spawn(log_writer_actor, n.device, &silent_metrics());
+    n.data_keeper = sys.spawn(data_keeper_actor, n.data_disk);
+    n.log_writer = sys.spawn(log_writer_actor, n.device, &silent_metrics(), n.data_keeper, log_bytes_to_flush);
     for (const auto& member : map.members)
       if (member.id != id) n.links[member.id] = sys.spawn(wire, id, member.id, net);
     auto peers = std::make_shared<std::vector<raft_peer_handle>>();
@@ -160,7 +164,7 @@ struct fixture : test_coordinator_fixture<> {
       settings.raft.partition = partition_id{p};
       settings.raft.self = id;
       settings.raft.voters.voters = routing::replicas_of(map, partition_id{p});
-      settings.raft.found = *n.log->load(partition_id{p}, n.stores.back()->applied_index());
+      settings.raft.found = *n.log->load(partition_id{p}, n.stores.back()->applied_index(), n.stores.back()->snapshot());
       settings.raft.log = n.readers.back().get();
       settings.raft.seed = dice.next();
       settings.store = n.stores.back().get();
@@ -169,12 +173,16 @@ struct fixture : test_coordinator_fixture<> {
       settings.manager.options = {settings.raft.partition, partitions};
       settings.events = &silent_log();
       settings.map = map;
-      n.hosted.push_back(sys.spawn(partition_actor, settings, partition_peers{n.gateway, n.log_writer, n.cluster, n.links},
+      settings.raft.options.log_bytes_kept = 2000;
+      settings.raft.options.log_bytes_max = 20'000;
+      settings.snapshot_piece_bytes = 500;
+      n.hosted.push_back(sys.spawn(partition_actor, settings, partition_peers{n.gateway, n.log_writer, n.data_keeper, n.cluster, n.links},
                                    [peers](raft_peer_handle peer) { peers->push_back(std::move(peer)); }));
       run_jobs();
     }
     net->raft_peers[id] = *peers;
     anon_send(n.cluster, cluster_wiring{n.gateway, n.links, *peers, n.hosted, n.log_writer});
+    anon_send(n.data_keeper, hosted_partitions{n.hosted});
     n.is_up = true;
     run_jobs();
   }
@@ -187,12 +195,14 @@ struct fixture : test_coordinator_fixture<> {
     anon_send_exit(n.cluster, caf::exit_reason::kill);
     anon_send_exit(n.gateway, caf::exit_reason::kill);
     anon_send_exit(n.log_writer, caf::exit_reason::kill);
+    anon_send_exit(n.data_keeper, caf::exit_reason::kill);
     for (auto& [peer, link] : n.links) anon_send_exit(link, caf::exit_reason::kill);
     n.hosted.clear();
     n.links.clear();
     n.cluster = cluster_handle();
     n.gateway = gateway_handle();
     n.log_writer = log_writer_handle();
+    n.data_keeper = data_keeper_handle();
     run_jobs();
     n.stores.clear();
     n.readers.clear();
@@ -335,6 +345,63 @@ CAF_TEST(after the leader died another serves and a repeated write is applied on
   start(old_leader);
   pass(std::chrono::milliseconds(1000));
   CAF_CHECK_EQUAL(+(*nodes[old_leader].stores[1]->latest("k"))->revision, 1);
+}
+
+CAF_TEST(the log is shortened and who was away for long gets a snapshot) {
+  static_cast<void>(await_leader(1));
+  pass(std::chrono::milliseconds(100));
+  std::uint64_t sequence = 0;
+  const auto write_much = [&] {
+    const auto leader = await_leader(1);
+    for (int i = 0; i < 100; ++i) {
+      static_cast<void>(set(leader, 1, "k" + std::to_string(i % 20), std::string(300, static_cast<char>('a' + i % 26)), ++sequence));
+      pass(std::chrono::milliseconds(10));
+    }
+    pass(std::chrono::milliseconds(200));
+  };
+  const auto log_of = [&](node_id id) { return *nodes[id].log->load(partition_id{1}, nodes[id].stores[1]->applied_index()); };
+  write_much();
+  for (auto& [id, n] : nodes) CAF_CHECK(log_of(id).start.index > log_index{0});
+
+  for (const std::uint32_t away : {1u, 2u}) {
+    const node_id victim{away};
+    kill(victim);
+    write_much();
+    for (auto& [id, n] : nodes)
+      if (id != victim) CAF_CHECK(log_of(id).log_bytes < 40'000);
+    net->unreachable.erase(victim);
+    start(victim);
+    const auto had_to = log_of(victim).last_index;
+    const auto leader = await_leader(1);
+    CAF_CHECK(log_of(leader).start.index > had_to);
+    // While it gets its snapshot the others go on; it may die on the way.
+    pass(std::chrono::milliseconds(away == 1 ? 40 : 150));
+    kill(victim);
+    net->unreachable.erase(victim);
+    start(victim);
+    static_cast<void>(set(await_leader(1), 1, "meanwhile", "v", ++sequence));
+    pass(std::chrono::milliseconds(3000));
+    CAF_CHECK(log_of(victim).start.index > had_to);
+    for (const auto* key : {"k0", "k19", "meanwhile"}) {
+      const auto here = nodes[victim].stores[1]->latest(key);
+      const auto there = nodes[await_leader(1)].stores[1]->latest(key);
+      CAF_REQUIRE(here.has_value() && here->has_value());
+      CAF_CHECK((*here)->value == (*there)->value);
+      CAF_CHECK((*here)->revision == (*there)->revision);
+    }
+    // It is as good as any: with it alone beside the other follower a leader is elected that has everything.
+    const auto old_leader = await_leader(1);
+    if (old_leader != victim) {
+      kill(old_leader);
+      const auto next = await_leader(1);
+      const auto again = set(next, 1, "meanwhile", "w", ++sequence);
+      pass(std::chrono::milliseconds(200));
+      CAF_CHECK_EQUAL(answer(next, again), "r" + std::to_string(2 * away - 1));
+      net->unreachable.erase(old_leader);
+      start(old_leader);
+      pass(std::chrono::milliseconds(1000));
+    }
+  }
 }
 
 CAF_TEST(ephemeral keys are with their leader alone and go with it) {

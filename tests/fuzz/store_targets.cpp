@@ -113,7 +113,7 @@ void fuzz_data_store(std::string_view input) {
 std::vector<std::string> data_store_seeds() {
   const auto version = messages::encode(kv::version{1, false, timestamp{9}, timestamp{9}, 0, "value"});
   const auto window = messages::encode(kv::client_window{7, 3, timestamp{9}, {{4, true, 1, timestamp{8}}}});
-  const std::string applied("\0\7\11\0", 4);  // index, stamp, and nothing collected
+  const std::string applied("\0\7\11\0\0\0\0\0", 8);  // index, stamp, nothing collected, the first place, no snapshot
   std::string whole(1, '\0');
   whole += record_of(2 | sealed | formed, "", applied) + record_of(1 | sealed | formed, "7", window);
   for (const int form : {0, 1, 2, 3, 4})

@@ -66,6 +66,12 @@ std::string message_text(const raft::message_body& body) {
     else
       out << " at " << answer->rejected_index << " hint " << answer->hint_index << '@' << answer->hint_term;
   }
+  if (const auto* piece = std::get_if<raft::install_snapshot_request>(&body))
+    out << "snapshot term " << piece->term << " transfer " << piece->transfer << " at " << piece->at.index << '@' << piece->at.term
+        << " piece " << piece->number << (piece->is_last ? " (the last): " : ": ") << piece->data.view();
+  if (const auto* answer = std::get_if<raft::install_snapshot_response>(&body))
+    out << (answer->is_restarted ? "snapshot unknown" : "snapshot stored") << " term " << answer->term << " transfer " << answer->transfer
+        << " next " << answer->next_number;
   return out.str();
 }
 
@@ -137,6 +143,7 @@ class scenario {
       if (ready.write) {
         said_ << who << " writes #" << ready.write->number;
         if (ready.write->state) said_ << " term " << ready.write->state->term << " voted_for " << ready.write->state->voted_for;
+        if (ready.write->start) said_ << " start " << ready.write->start->index << '@' << ready.write->start->term;
         if (ready.write->truncate_from) said_ << " truncate from " << *ready.write->truncate_from;
         said_ << entries_text(ready.write->entries) << '\n';
       }

@@ -9,22 +9,42 @@ namespace kahuna::testing {
 std::vector<raft::log_entry> simulated_disk::read(log_index from, log_index to, std::size_t bytes_max) const {
   std::vector<raft::log_entry> found;
   std::size_t bytes = 0;
-  for (auto index = from; index < to && index.value <= entries.size() && (found.empty() || bytes < bytes_max); ++index) {
-    found.push_back(entries[index.value - 1]);
+  for (auto index = from; index < to && index > start.index && index <= last_index() && (found.empty() || bytes < bytes_max); ++index) {
+    found.push_back(entries[index - start.index - 1]);
     bytes += found.back().size_bytes();
   }
   return found;
 }
 
 term_id simulated_disk::term_at(log_index index) const {
-  return index.value == 0 || index.value > entries.size() ? term_id{} : entries[index.value - 1].term;
+  return index <= start.index || index > last_index() ? term_id{} : entries[index - start.index - 1].term;
+}
+
+raft::initial_state simulated_disk::found() const {
+  raft::initial_state found{state, start, last_index(), applied_index, 0, false};
+  if (snapshot.index > start.index && term_at(snapshot.index) != snapshot.term) {
+    found.start = snapshot;
+    found.last_index = snapshot.index;
+    found.is_log_obsolete = true;
+  } else {
+    for (const auto& entry : entries) found.log_bytes += entry.size_bytes();
+  }
+  return found;
 }
 
 void simulated_disk::write(const raft::log_write& write) {
   if (write.state) state = *write.state;
-  if (write.truncate_from) entries.resize(std::min<std::size_t>(entries.size(), write.truncate_from->value - 1));
+  if (write.truncate_from)
+    while (!entries.empty() && entries.back().index >= *write.truncate_from) entries.pop_back();
+  if (write.start) {
+    KAHUNA_CHECK(write.start->index >= start.index, write.start->index, start.index);
+    while (!entries.empty() && entries.front().index <= write.start->index) entries.pop_front();
+    start = *write.start;
+  }
   for (const auto& entry : write.entries) {
-    KAHUNA_CHECK(entry.index.value == entries.size() + 1, entry.index, entries.size());
+    // The write before this one may have been put off by a start that went past what it holds.
+    if (entry.index <= start.index) continue;
+    KAHUNA_CHECK(entry.index == last_index() + 1, entry.index, last_index());
     entries.push_back(entry);
   }
 }
@@ -34,8 +54,7 @@ raft_replica::raft_replica(node_id self, std::vector<node_id> voters, raft::raft
 
 void raft_replica::start(instant now) {
   KAHUNA_CHECK(!is_up());
-  const raft::initial_state found{disk_.state, log_index{disk_.entries.size()}, disk_.applied_index};
-  core_ = std::make_unique<raft::raft_core>(self_, configuration_, options_, found, disk_, prng(seed_ + 1000 * ++starts_), now);
+  core_ = std::make_unique<raft::raft_core>(self_, configuration_, options_, disk_.found(), disk_, prng(seed_ + 1000 * ++starts_), now);
 }
 
 void raft_replica::crash(std::size_t writes_kept) {

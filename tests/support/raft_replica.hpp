@@ -20,9 +20,15 @@ class simulated_disk final : public raft::log_reader {
 
   void write(const raft::log_write& write);
 
+  // What a start finds; the same rules as raft_log_store::load().
+  raft::initial_state found() const;
+  log_index last_index() const { return start.index + entries.size(); }
+
   raft::hard_state state;
-  std::vector<raft::log_entry> entries;  // entries[i] has index i + 1
-  log_index applied_index;               // as of the data's last flush
+  raft::log_position start;
+  std::deque<raft::log_entry> entries;  // entries[i] has index start.index + 1 + i
+  log_index applied_index;              // as of the data's last flush
+  raft::log_position snapshot;          // that the data began with
 };
 
 class raft_replica {

@@ -12,6 +12,14 @@ namespace {
 constexpr std::int64_t ms = 1000;
 constexpr std::int64_t tick_us = 10 * ms;
 
+// A state in pieces, each of which tells which one it is of what.
+std::vector<std::string> pieces_of(log_index index, std::uint64_t state) {
+  std::vector<std::string> pieces;
+  for (std::uint64_t i = 0, count = 1 + state % 7; i < count; ++i)
+    pieces.push_back(std::to_string(index.value) + ' ' + std::to_string(state) + ' ' + std::to_string(i) + '/' + std::to_string(count));
+  return pieces;
+}
+
 }  // namespace
 
 std::string raft_simulation_options::describe() const {
@@ -19,7 +27,7 @@ std::string raft_simulation_options::describe() const {
   out << "seed " << seed << " replicas " << replicas << " reads " << (reads == raft::read_mode::lease ? "lease" : "read_index")
       << " loss " << loss_percent << " duplicate " << duplicate_percent << " delay " << delay_ms_max << " disk " << disk_ms_max
       << " crash " << crash_interval_ms << " cut " << cut_interval_ms << " pause " << pause_interval_ms << " drift "
-      << drift_percent;
+      << drift_percent << " flush " << flush_interval_ms;
   return out.str();
 }
 
@@ -32,6 +40,9 @@ raft_simulation::raft_simulation(raft_simulation_options options) : options_(opt
   raft.inflight_bytes_max = 1200;
   raft.handed_bytes_max = 500;
   raft.cached_log_bytes_max = 600;
+  raft.inflight_pieces_max = 2;
+  raft.log_bytes_kept = 500;
+  raft.log_bytes_max = 12'000;
   std::vector<node_id> voters;
   for (int i = 1; i <= options.replicas; ++i) voters.push_back(node_id{static_cast<std::uint32_t>(i)});
   for (const auto voter : voters) {
@@ -51,7 +62,10 @@ void raft_simulation::start(std::size_t i) {
   m.role = {};
   m.lease.reset();
   m.reads.clear();
-  m.applied = m.replica->disk().applied_index;
+  m.applied = m.installed = m.replica->disk().applied_index;
+  m.state = m.applied == log_index{} ? 0 : state_at_.at(m.applied.value);
+  m.views.clear();
+  m.staged.clear();
   m.replica->start(clock_of(m));
   delivery tick;
   tick.kind = delivery::what::tick;
@@ -62,8 +76,14 @@ void raft_simulation::start(std::size_t i) {
 
 void raft_simulation::crash(std::size_t i) {
   auto& m = members_[i];
-  // The data is flushed now and then; the log is replayed from there.
-  if (dice_.chance(1, 2)) m.replica->disk().applied_index = log_index{dice_.between(m.replica->disk().applied_index.value, m.applied.value)};
+  // The data is flushed now and then, whoever asked for it or not; the log is replayed from there.
+  if (m.replaced && dice_.chance(1, 2)) m.replica->disk().snapshot = m.replaced->at;
+  const bool is_lost = m.replaced && m.replica->disk().snapshot != m.replaced->at;
+  const auto oldest = m.replaced && !is_lost ? m.replaced->at.index : m.replica->disk().applied_index;
+  const auto newest = is_lost ? m.replaced->before : m.applied;
+  if (dice_.chance(1, 2) || (m.replaced && !is_lost))
+    m.replica->disk().applied_index = log_index{dice_.between(oldest.value, newest.value)};
+  m.replaced.reset();
   m.replica->crash(dice_.below(m.replica->writes_under_way() + 1));
   m.is_paused = false;
   m.held.clear();
@@ -110,6 +130,12 @@ void raft_simulation::handle(const delivery& d) {
     case delivery::what::disk:
       if (m.replica->has_write_under_way()) m.replica->finish_write(clock_of(m));
       break;
+    case delivery::what::piece:
+      store_piece(d.replica, *d.piece);
+      break;
+    case delivery::what::flushed:
+      if (m.replaced) finish_replacement(m);
+      break;
     case delivery::what::tick: {
       m.replica->step(raft::tick{}, clock_of(m));
       auto again = d;
@@ -125,6 +151,7 @@ void raft_simulation::drain(std::size_t i) {
   while (m.replica->core().has_ready()) {
     auto ready = m.replica->take_ready();
     if (ready.role) {
+      if (ready.role->role != raft::role_kind::leader || ready.role->term != m.role.term) m.views.clear();
       m.role = *ready.role;
       m.lease.reset();
       if (m.role.role == raft::role_kind::leader) {
@@ -156,7 +183,16 @@ void raft_simulation::drain(std::size_t i) {
       }
     }
     for (const auto& entry : ready.committed) apply(m, entry);
-    if (!ready.committed.empty()) m.replica->step(raft::applied{m.applied}, clock_of(m));
+    if (!ready.committed.empty()) m.replica->step(raft::applied{std::min(m.applied, ready.committed.back().index)}, clock_of(m));
+    for (const auto& order : ready.snapshot_orders) honour(i, order);
+    for (auto& piece : ready.snapshot_pieces) {
+      delivery storing;
+      storing.kind = delivery::what::piece;
+      storing.replica = i;
+      storing.life = m.life;
+      storing.piece = std::make_shared<const raft::snapshot_piece>(std::move(piece));
+      schedule(std::move(storing), 100);
+    }
     for (const auto& answer : ready.reads) {
       const auto asked = m.reads.extract(answer.read_id);
       KAHUNA_CHECK(!asked.empty(), "a read answered twice", answer.read_id);
@@ -168,15 +204,65 @@ void raft_simulation::drain(std::size_t i) {
   }
 }
 
+void raft_simulation::honour(std::size_t i, const raft::snapshot_order& order) {
+  auto& m = members_[i];
+  using what = raft::snapshot_order::what;
+  const auto found = m.views.find(order.peer);
+  if (order.wanted == what::open) {
+    // Now and then there is no room for it.
+    if ((found != m.views.end() && found->second.transfer == order.transfer) || dice_.chance(1, 4)) return;
+    m.views[order.peer] = {order.transfer, m.applied, m.state};
+    return m.replica->step(raft::snapshot_opened{order.peer, order.transfer, m.applied}, clock_of(m));
+  }
+  if (found == m.views.end() || found->second.transfer != order.transfer) return;
+  if (order.wanted == what::close) return static_cast<void>(m.views.erase(found));
+  const auto pieces = pieces_of(found->second.index, found->second.state);
+  if (order.number >= pieces.size()) return;
+  m.replica->step(raft::snapshot_read{order.peer, order.transfer, order.number, order.number + 1 == pieces.size(), shared_bytes(pieces[order.number])},
+                  clock_of(m));
+}
+
+void raft_simulation::store_piece(std::size_t i, const raft::snapshot_piece& piece) {
+  auto& m = members_[i];
+  if (piece.number == 0) m.staged.clear();
+  if (m.staged.size() != piece.number) return;  // of a transfer that another one has taken the place of
+  m.staged.push_back(piece.data.str());
+  m.replica->step(raft::snapshot_stored{piece.term, piece.transfer, piece.number}, clock_of(m));
+  if (!piece.is_last || m.applied >= piece.at.index) return;
+  // The state machine's safety holds for states too.
+  const auto state = state_at_.at(piece.at.index.value);
+  KAHUNA_CHECK(m.staged == pieces_of(piece.at.index, state), "another state than the entries lead to", options_.describe());
+  if (m.replaced) finish_replacement(m);  // a flush is of all that was written before it
+  m.replaced = replacement{m.applied, piece.at};
+  m.applied = m.installed = piece.at.index;
+  m.state = state;
+  ++snapshots_installed_;
+  delivery done;
+  done.kind = delivery::what::flushed;
+  done.replica = i;
+  done.life = m.life;
+  schedule(done, static_cast<std::int64_t>(dice_.between(50, 50 * ms)));
+}
+
+void raft_simulation::finish_replacement(member& m) {
+  const auto at = m.replaced->at;
+  m.replaced.reset();
+  m.replica->disk().snapshot = at;
+  m.replica->disk().applied_index = std::max(m.replica->disk().applied_index, at.index);
+  m.replica->step(raft::snapshot_installed{at}, clock_of(m));
+}
+
 void raft_simulation::apply(member& m, const raft::log_entry& entry) {
+  if (entry.index <= m.installed) return;  // it was on its way when a snapshot brought what it does
   KAHUNA_CHECK(entry.index == m.applied + 1, "not in order", entry.index, m.applied, options_.describe());
   m.applied = entry.index;
   const auto what = std::to_string(entry.term.value) + ' ' + entry.payload.str();
   const auto [known, is_new] = committed_.emplace(entry.index.value, what);
   // State machine safety [Ongaro14 §3.6.3].
   KAHUNA_CHECK(known->second == what, "another entry was applied at this index", entry.index, what, known->second, options_.describe());
-  if (is_new)
-    for (const char c : what) digest_ = (digest_ ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  for (const char c : what) m.state = (m.state ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  if (is_new) digest_ = state_at_[entry.index.value] = m.state;
+  KAHUNA_CHECK(state_at_.at(entry.index.value) == m.state, "another state at this index", entry.index, options_.describe());
   // Its leader answers the client now.
   if (m.role.role == raft::role_kind::leader && m.role.term == entry.term && entry.kind == raft::entry_kind::command) {
     highest_acknowledged_ = std::max(highest_acknowledged_, entry.index);
@@ -213,6 +299,14 @@ void raft_simulation::inject_faults() {
     m.is_paused = m.replica->is_up();
     m.resumes_at = now_ + static_cast<std::int64_t>(dice_.between(50, 1500)) * ms;
   }
+  for (auto& m : members_) {
+    if (!falls_due(options_.flush_interval_ms) || !m.replica->is_up() || m.is_paused || m.replaced) continue;
+    const auto upto = m.replica->core().applied_index();
+    m.replica->disk().applied_index = std::max(m.replica->disk().applied_index, upto);
+    m.replica->step(raft::flushed{upto}, clock_of(m));
+    drain(static_cast<std::size_t>(m.replica->id().value - 1));
+  }
+  for (const auto& m : members_) longest_log_ = std::max<std::size_t>(longest_log_, m.replica->disk().entries.size());
   if (cuts_.empty() && falls_due(options_.cut_interval_ms)) {
     const auto alone = victim();
     const auto direction = dice_.below(3);

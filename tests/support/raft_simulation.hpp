@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <set>
 #include <string>
@@ -27,6 +28,7 @@ struct raft_simulation_options {
   int cut_interval_ms = 0;     // a network cut about so often, some of one direction only
   int pause_interval_ms = 0;   // a replica is stopped and goes on later, its clock having run on
   int drift_percent = 0;       // clocks run up to this much faster or slower
+  int flush_interval_ms = 0;   // the data is flushed about so often, and the log shortened behind it; 0: never
 
   std::string describe() const;
 };
@@ -44,6 +46,8 @@ class raft_simulation {
   std::size_t acknowledged() const { return acknowledged_; }
   std::size_t reads_answered() const { return reads_answered_; }
   std::size_t lease_checks() const { return lease_checks_; }
+  std::size_t snapshots_installed() const { return snapshots_installed_; }
+  std::size_t longest_log() const { return longest_log_; }  // entries
   std::size_t terms_led() const { return leader_of_term_.size(); }
   // Of everything that was applied, in its order.
   std::uint64_t digest() const { return digest_; }
@@ -52,12 +56,25 @@ class raft_simulation {
   struct delivery {
     std::int64_t at = 0;  // µs
     std::uint64_t order = 0;
-    enum class what : std::uint8_t { message, disk, tick } kind = what::message;
+    enum class what : std::uint8_t { message, disk, tick, piece, flushed } kind = what::message;
     std::size_t replica = 0;
     std::uint64_t life = 0;  // of a disk or a tick: the start that it belongs to
     std::shared_ptr<const raft::peer_message> message;
+    std::shared_ptr<const raft::snapshot_piece> piece;
 
     bool operator>(const delivery& other) const { return std::pair(at, order) > std::pair(other.at, other.order); }
+  };
+
+  // The state that entries lead to: a hash over them.
+  struct view {
+    std::uint64_t transfer = 0;
+    log_index index;
+    std::uint64_t state = 0;
+  };
+  // A snapshot that took the place of the state and is not flushed yet.
+  struct replacement {
+    log_index before;
+    raft::log_position at;
   };
 
   struct member {
@@ -73,6 +90,11 @@ class raft_simulation {
     raft::role_change role;
     std::optional<raft::lease_grant> lease;
     log_index applied;
+    std::uint64_t state = 0;  // as of there
+    std::map<node_id, view> views;     // that this leader sends
+    std::vector<std::string> staged;   // pieces of the snapshot that is coming
+    std::optional<replacement> replaced;
+    log_index installed;               // by the last snapshot of this life
     std::map<std::uint64_t, log_index> reads;  // by id: the highest index acknowledged when the read was asked
   };
 
@@ -83,6 +105,9 @@ class raft_simulation {
   void handle(const delivery& d);
   void drain(std::size_t i);
   void apply(member& m, const raft::log_entry& entry);
+  void honour(std::size_t i, const raft::snapshot_order& order);
+  void store_piece(std::size_t i, const raft::snapshot_piece& piece);
+  void finish_replacement(member& m);
   std::size_t victim();
   void inject_faults();
   void offer_work();
@@ -102,6 +127,9 @@ class raft_simulation {
 
   std::map<term_id, node_id> leader_of_term_;
   std::map<std::uint64_t, std::string> committed_;  // by index: term and payload
+  std::map<std::uint64_t, std::uint64_t> state_at_; // by index: what the entries up to there led to
+  std::size_t snapshots_installed_ = 0;
+  std::size_t longest_log_ = 0;
   log_index highest_acknowledged_;
   std::map<term_id, log_index> acknowledged_in_;  // by term: the highest
   std::size_t acknowledged_ = 0;

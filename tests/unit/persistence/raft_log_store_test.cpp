@@ -96,6 +96,55 @@ CAF_TEST(a truncation goes with what replaces it and leaves other partitions alo
   CAF_CHECK(log->load(partition_id{2}, {})->last_index == log_index{0});
 }
 
+CAF_TEST(a log begins where it was told to) {
+  std::vector<raft::log_entry> entries;
+  for (std::uint64_t i = 1; i <= 6; ++i) entries.push_back(entry(1, i));
+  write(raft::hard_state{term_id{2}, no_node}, entries);
+  raft::log_write shorter;
+  shorter.start = raft::log_position{log_index{4}, term_id{1}};
+  shorter.entries = {entry(2, 7)};
+  log->add(p, shorter);
+  CAF_REQUIRE(!log->commit());
+  reopen();
+  const auto found = log->load(p, log_index{5});
+  CAF_REQUIRE(found.has_value());
+  CAF_CHECK((found->start == raft::log_position{log_index{4}, term_id{1}}));
+  CAF_CHECK(found->last_index == log_index{7});
+  CAF_CHECK(found->log_bytes > 0 && !found->is_log_obsolete);
+  CAF_CHECK(log->reader(p)->read(log_index{4}, log_index{8}, 1 << 20).empty());
+  CAF_CHECK_EQUAL(log->reader(p)->read(log_index{5}, log_index{8}, 1 << 20).size(), 3u);
+  // What is gone was applied, or something is lost.
+  CAF_CHECK(log->load(p, log_index{4}).has_value());
+  const auto lost = log->load(p, log_index{3});
+  CAF_REQUIRE(!lost);
+  CAF_CHECK(lost.error().code == errc::data_corrupted);
+}
+
+CAF_TEST(after a snapshot nothing of another log counts) {
+  write(raft::hard_state{term_id{3}, no_node}, {entry(1, 1), entry(1, 2), entry(2, 3)});
+  const auto load = [&](std::uint64_t index, std::uint64_t term) {
+    return log->load(p, log_index{index}, raft::log_position{log_index{index}, term_id{term}});
+  };
+  // The log leads there: it stays.
+  CAF_CHECK(!load(2, 1)->is_log_obsolete);
+  CAF_CHECK(load(2, 1)->last_index == log_index{3});
+  // It ends before, or has another entry there.
+  for (const auto& [index, term] : {std::pair(9, 3), std::pair(3, 3)}) {
+    const auto found = load(static_cast<std::uint64_t>(index), static_cast<std::uint64_t>(term));
+    CAF_REQUIRE(found.has_value());
+    CAF_CHECK(found->is_log_obsolete);
+    CAF_CHECK(found->last_index.value == static_cast<std::uint64_t>(index));
+    CAF_CHECK(found->start.index == found->last_index);
+  }
+  raft::log_write all;
+  all.start = raft::log_position{log_index{3}, term_id{3}};
+  all.truncate_from = log_index{4};
+  log->add(p, all);
+  CAF_REQUIRE(!log->commit());
+  CAF_CHECK(!load(3, 3)->is_log_obsolete);
+  CAF_CHECK(load(3, 3)->last_index == log_index{3});
+}
+
 CAF_TEST(a reader stops at its bounds) {
   std::vector<raft::log_entry> entries;
   for (std::uint64_t i = 1; i <= 10; ++i) entries.push_back(entry(1, i));
