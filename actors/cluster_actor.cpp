@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "actors/fatal.hpp"
+#include "actors/leader_spread.hpp"
+#include "actors/raft_peer_actor.hpp"
 
 namespace kahuna::actors {
 
@@ -13,6 +15,8 @@ using self_pointer = cluster_handle::stateful_pointer<cluster_state>;
 
 constexpr std::chrono::milliseconds leaders_repeat_interval{1000};
 constexpr std::chrono::milliseconds status_timeout{1000};
+constexpr std::chrono::milliseconds spread_interval{1000};
+constexpr std::chrono::milliseconds quiet_before_spreading{5000};
 constexpr std::uint64_t sweep_interval_ticks = 4;  // of partitions: what they do in the background waits that long
 
 // Tells the gateway what changed, and the other nodes what this one leads: a node that hosts no replica of a partition
@@ -55,10 +59,38 @@ std::vector<messages::partition_leader> take_heard(cluster_state& state, const l
   return changed;
 }
 
+void tell_raft(self_pointer self, const raft_peer_handle& peer, raft::raft_input input) {
+  raft_inputs news;
+  news.inputs.push_back(std::move(input));
+  self->send(peer, std::move(news));
+}
+
+void take_seen(self_pointer self, const peer_seen& seen) {
+  auto& state = self->state;
+  const bool is_news = seen.is_connected ? state.connected.insert(seen.peer).second : state.connected.erase(seen.peer) != 0;
+  if (!is_news) return;
+  state.restless_at = now_of(*self);
+  if (seen.is_connected) return;
+  for (const auto& [partition, peer] : state.wiring.raft_peers) tell_raft(self, peer, raft::connection_lost{seen.peer});
+}
+
+// One leadership at a time to whoever leads least, when all have been here for a while. Two nodes that both choose the same one at
+// the same moment do no harm: nobody moves anything for a difference of one.
+void spread_leaders(self_pointer self) {
+  auto& state = self->state;
+  const auto& map = state.settings.map;
+  if (state.is_leaving || state.connected.size() + 1 < map.members.size()) return;
+  if (now_of(*self) - state.restless_at < quiet_before_spreading) return;
+  const auto chosen = choose_handover(map, state.settings.self, state.leaders, state.spread_turn++);
+  if (!chosen) return;
+  if (const auto peer = state.wiring.raft_peers.find(chosen->partition); peer != state.wiring.raft_peers.end())
+    tell_raft(self, peer->second, raft::transfer_leadership{chosen->to, true});
+}
+
 void on_tick(self_pointer self) {
   auto& state = self->state;
   self->delayed_send(self, state.settings.tick_interval, node_tick{});
-  for (const auto& peer : state.wiring.raft_peers) self->send(peer, node_tick{});
+  for (const auto& [partition, peer] : state.wiring.raft_peers) self->send(peer, node_tick{});
   for (const auto& [peer, link] : state.wiring.links) self->send(link, node_tick{});
   self->send(state.wiring.gateway, node_tick{});
 
@@ -67,6 +99,8 @@ void on_tick(self_pointer self) {
     for (const auto& partition : state.wiring.partitions) self->send(partition, node_tick{});
     self->send(state.wiring.log_writer, node_tick{});
   }
+
+  if (state.ticks % static_cast<std::uint64_t>(spread_interval / state.settings.tick_interval) == 0) spread_leaders(self);
 
   // Lost or refused news is repeated now and then; it is small.
   if (state.ticks % static_cast<std::uint64_t>(leaders_repeat_interval / state.settings.tick_interval) != 0) return;
@@ -96,7 +130,7 @@ caf::result<node_status> collect_status(self_pointer self) {
   round->status.leaders = state.leaders;
   round->outstanding = state.wiring.raft_peers.size() + state.wiring.partitions.size() + 1;
   round->promise = self->make_response_promise<node_status>();
-  for (const auto& peer : state.wiring.raft_peers)
+  for (const auto& [partition, peer] : state.wiring.raft_peers)
     self->request(peer, status_timeout, get_status{})
         .then(
             [round](replica_status& replica) {
@@ -127,6 +161,7 @@ cluster_handle::behavior_type cluster_actor(self_pointer self, cluster_settings 
   return {
       [=](const cluster_wiring& wiring) {
         self->state.wiring = wiring;
+        self->state.restless_at = now_of(*self);
         on_tick(self);
       },
       [=](const leaders_changed& news) { tell(self, take_own(self->state, news)); },
@@ -135,8 +170,11 @@ cluster_handle::behavior_type cluster_actor(self_pointer self, cluster_settings 
           self->send(self->state.wiring.gateway, leaders_changed{std::move(changed)});
       },
       [=](const peer_seen& seen) {
-        auto& connected = self->state.connected;
-        seen.is_connected ? static_cast<void>(connected.insert(seen.peer)) : static_cast<void>(connected.erase(seen.peer));
+        take_seen(self, seen);
+      },
+      [=](const hand_over_all&) {
+        self->state.is_leaving = true;
+        for (const auto& [partition, peer] : self->state.wiring.raft_peers) tell_raft(self, peer, raft::transfer_leadership{no_node, false});
       },
       [=](const get_status&) { return collect_status(self); },
       [=](const node_tick&) { on_tick(self); },

@@ -1,7 +1,7 @@
 // The node's view of the cluster: who is reached, who leads what; and the node's one timer.
 //
-// Fed by the raft_peers of this node and by what other nodes tell of the partitions that they lead. It decides nothing:
-// leaders are Raft's, and what is kept here are hints for routing.
+// Fed by the raft_peers of this node and by what other nodes tell of the partitions that they lead. Leaders are Raft's, and what is
+// kept here are hints for routing, and for handing leaderships over where they are spread unevenly.
 #pragma once
 
 #include <chrono>
@@ -30,6 +30,9 @@ struct cluster_state {
   std::vector<messages::partition_leader> leaders;  // by partition
   std::set<node_id> connected;
   std::uint64_t ticks = 0;
+  std::uint64_t spread_turn = 0;
+  instant restless_at{};    // a node came or went
+  bool is_leaving = false;  // this node is about to stop
 };
 
 cluster_handle::behavior_type cluster_actor(cluster_handle::stateful_pointer<cluster_state> self, cluster_settings settings);

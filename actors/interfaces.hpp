@@ -67,6 +67,7 @@ struct partition_outputs {
 struct raft_events {
   std::optional<raft::role_change> role;
   std::optional<raft::lease_grant> lease;
+  std::optional<raft::handover> handover;
   std::vector<raft::log_entry> committed;
   std::vector<raft::read_answer> reads;
 };
@@ -77,7 +78,8 @@ struct snapshot_work {
   std::vector<raft::snapshot_piece> pieces;
 };
 
-// partition → raft_peer: what came of snapshot_work, and how far the data is durable by itself.
+// partition → raft_peer: what came of snapshot_work, how far the data is durable by itself, that a handover is prepared.
+// cluster → raft_peer: a connection broke; hand the leadership over.
 struct raft_inputs {
   std::vector<raft::raft_input> inputs;
 };
@@ -163,6 +165,9 @@ struct peer_seen {
   node_id peer;
   bool is_connected = false;
 };
+
+// main → cluster: this node stops in a moment: hand over whatever it leads, and take nothing any more.
+struct hand_over_all {};
 
 // Asks an actor where it stands.
 struct get_status {};
@@ -267,6 +272,7 @@ using cluster_handle = caf::typed_actor<
     caf::reacts_to<leaders_changed>,                 // from a raft_peer of this node
     caf::reacts_to<leaders_heard>,                   // from another node
     caf::reacts_to<peer_seen>,                       // from links
+    caf::reacts_to<hand_over_all>,
     caf::replies_to<get_status>::with<node_status>,  // for the http port
     caf::reacts_to<node_tick>,                       // its own timer
     caf::reacts_to<stop>>;
@@ -278,7 +284,7 @@ struct hosted_partitions {
 struct cluster_wiring {
   gateway_handle gateway;
   std::map<node_id, link_handle> links;
-  std::vector<raft_peer_handle> raft_peers;
+  std::map<partition_id, raft_peer_handle> raft_peers;
   std::vector<partition_handle> partitions;
   log_writer_handle log_writer;
 };
@@ -306,6 +312,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::snapshot_work)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::raft_inputs)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::hosted_partitions)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::log_grown)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::hand_over_all)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::prepare_flush)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::flush_data)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::data_flushed)

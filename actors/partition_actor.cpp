@@ -61,6 +61,18 @@ void honour(self_pointer self, kv::partition_ready ready) {
   }
 }
 
+// Whatever was proposed goes before the word that nothing more will be. What would be lost by an optional one are ephemeral keys.
+void hand_over(self_pointer self, const raft::handover& change) {
+  auto& core = *self->state.core;
+  const bool is_declined = change.is_under_way && change.is_optional && core.look().ephemeral_keys != 0;
+  if (!is_declined) core.step(change, now_of(*self));
+  honour(self, core.take_ready());
+  if (!change.is_under_way) return;
+  raft_inputs prepared;
+  prepared.inputs.emplace_back(raft::handover_prepared{change.term, is_declined});
+  self->send(self->state.raft_peer, std::move(prepared));
+}
+
 // Ends every input: at once where nothing else waits, else behind what does, so that it all goes together.
 void settle(self_pointer self) {
   auto& state = self->state;
@@ -109,6 +121,7 @@ partition_handle::behavior_type partition_actor(self_pointer self, partition_set
         }
         // They were on their way when a snapshot brought what they do.
         std::erase_if(events.committed, [&](const auto& entry) { return entry.index <= current.installed_index; });
+        if (events.handover) hand_over(self, *events.handover);
         if (events.lease) current.core->step(*events.lease, now);
         if (!events.committed.empty()) current.core->step(kv::committed_entries{std::move(events.committed)}, now);
         if (!events.reads.empty()) current.core->step(std::move(events.reads), now);

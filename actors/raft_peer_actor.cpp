@@ -36,9 +36,9 @@ void honour(self_pointer self, raft::ready ready) {
 
   if (ready.role)
     self->send(state.cluster, leaders_changed{{{partition, ready.role->term, ready.role->leader}}});
-  if (ready.role || ready.lease || !ready.committed.empty() || !ready.reads.empty())
-    self->send(state.partition, raft_events{std::move(ready.role), std::move(ready.lease), std::move(ready.committed),
-                                            std::move(ready.reads)});
+  if (ready.role || ready.lease || ready.handover || !ready.committed.empty() || !ready.reads.empty())
+    self->send(state.partition, raft_events{std::move(ready.role), std::move(ready.lease), std::move(ready.handover),
+                                            std::move(ready.committed), std::move(ready.reads)});
   if (!ready.snapshot_orders.empty() || !ready.snapshot_pieces.empty())
     self->send(state.partition, snapshot_work{std::move(ready.snapshot_orders), std::move(ready.snapshot_pieces)});
 }
@@ -88,7 +88,12 @@ raft_peer_handle::behavior_type raft_peer_actor(self_pointer self, raft_peer_set
         settle(self);
       },
       [=](raft_inputs& news) {
+        const auto deadline = self->state.core->election_deadline();
         for (auto& input : news.inputs) step(self, std::move(input));
+        // A campaign that was put forward is not to wait for the next tick.
+        const auto now = now_of(*self);
+        if (const auto sooner = self->state.core->election_deadline(); sooner < deadline)
+          self->delayed_send(self, std::max(sooner - now, duration{}), node_tick{});
         settle(self);
       },
       [=](peer_input& input) {

@@ -1,10 +1,14 @@
 #include "client/client.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <future>
+#include <mutex>
+#include <thread>
 #include <utility>
 
 #include "client/client_actor.hpp"
+#include "core/base/prng.hpp"
 #include "messages/connection/outbound_connection.hpp"
 
 namespace kahuna::client {
@@ -40,6 +44,7 @@ struct client::implementation {
   struct lane {
     client_handle actor;
     std::shared_ptr<submission_queue> queue = std::make_shared<submission_queue>();
+    cluster_found found;
   };
 
   ~implementation() {
@@ -48,8 +53,12 @@ struct client::implementation {
     system.reset();  // waits for the actors
   }
 
-  void submit(submission s) {
-    auto& lane = lanes[next_lane.fetch_add(1, std::memory_order_relaxed) % lanes.size()];
+  std::size_t choose_lane() { return next_lane.fetch_add(1, std::memory_order_relaxed) % lanes.size(); }
+
+  void submit(submission s) { submit_on(choose_lane(), std::move(s)); }
+
+  void submit_on(std::size_t number, submission s) {
+    auto& lane = lanes[number];
     bool is_first = false;
     {
       const std::lock_guard guard(lane.queue->mutex);
@@ -84,7 +93,45 @@ struct client::implementation {
   std::unique_ptr<caf::actor_system> system;
   std::vector<lane> lanes;
   std::atomic<std::size_t> next_lane{0};
+  std::atomic<std::uint64_t> next_transaction{1};
 };
+
+namespace {
+
+// All steps of a transaction go over one connection: it is known by that connection's identity.
+template <class Implementation>
+class lane_channel final : public transaction_channel {
+ public:
+  lane_channel(std::shared_ptr<Implementation> implementation, std::size_t lane) : implementation_(std::move(implementation)), lane_(lane) {}
+
+  void submit(kv::operation op, std::function<void(kv::operation_response)> done) override {
+    implementation_->submit_on(lane_, {std::move(op), implementation_->options.timeout, std::move(done)});
+  }
+  void submit_list(list_query query, std::function<void(result<key_list>)> done) override {
+    implementation_->submit_list(std::move(query), std::move(done));
+  }
+  std::uint64_t client_id() const override { return implementation_->lanes[lane_].found.client_id; }
+  std::uint32_t partitions() const override { return implementation_->lanes[lane_].found.partitions; }
+
+ private:
+  std::shared_ptr<Implementation> implementation_;
+  std::size_t lane_;
+};
+
+timestamp wall_clock() {
+  return timestamp_at(static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count()));
+}
+
+// The highest of all partitions' clocks; the first error ends it.
+struct clock_round {
+  std::mutex mutex;
+  std::size_t missing = 0;
+  timestamp highest;
+  std::optional<error> failure;
+};
+
+}  // namespace
 
 result<client> client::connect(client_options options) {
   if (options.endpoints.empty()) return error{errc::invalid_argument, "no endpoint is given"};
@@ -92,7 +139,7 @@ result<client> client::connect(client_options options) {
     if (const auto parsed = messages::parse_endpoint(endpoint); !parsed) return parsed.error();
   if (options.timeout < std::chrono::milliseconds(1) || options.timeout > timeout_max)
     return error{errc::invalid_argument, "a timeout is 1 to " + std::to_string(timeout_max.count()) + " ms"};
-  auto impl = std::make_unique<implementation>();
+  auto impl = std::make_shared<implementation>();
   impl->options = options;
   impl->system = std::make_unique<caf::actor_system>(impl->config);
   for (std::size_t i = 0; i < std::max<std::size_t>(1, options.connections); ++i) {
@@ -104,14 +151,14 @@ result<client> client::connect(client_options options) {
 
   std::optional<error> failure;
   caf::scoped_actor self(*impl->system);
-  for (const auto& lane : impl->lanes)
+  for (auto& lane : impl->lanes)
     self->request(lane.actor, caf::infinite, await_cluster{options.connect_timeout})
-        .receive([](const cluster_found&) {}, [&](const caf::error& e) { failure = error_of(e); });
+        .receive([&](const cluster_found& found) { lane.found = found; }, [&](const caf::error& e) { failure = error_of(e); });
   if (failure) return *failure;
   return client(std::move(impl));
 }
 
-client::client(std::unique_ptr<implementation> implementation) : implementation_(std::move(implementation)) {}
+client::client(std::shared_ptr<implementation> implementation) : implementation_(std::move(implementation)) {}
 client::client(client&&) noexcept = default;
 client& client::operator=(client&&) noexcept = default;
 client::~client() = default;
@@ -202,6 +249,86 @@ result<cluster_overview> client::inspect_cluster(std::optional<std::uint32_t> de
 void client::submit_inspection(std::optional<std::uint32_t> described, std::function<void(result<cluster_overview>)> done) {
   caf::anon_send(implementation_->lanes.front().actor,
                  cluster_submission{described, std::min(implementation_->options.timeout, inspection_patience), std::move(done)});
+}
+
+// --- transactions -------------------------------------------------------------------------------------------------
+
+namespace {
+
+std::optional<error> wrong_in(const transaction_options& options) {
+  if (options.timeout < std::chrono::milliseconds(1) || options.timeout > std::chrono::milliseconds(kv::transaction_timeout_ms_max))
+    return error{errc::invalid_argument, "a transaction's timeout is 1 to " + std::to_string(kv::transaction_timeout_ms_max) + " ms"};
+  return std::nullopt;
+}
+
+}  // namespace
+
+void client::submit_begin(transaction_options options, std::function<void(result<transaction>)> done) {
+  if (auto wrong = wrong_in(options)) return done(std::move(*wrong));
+  const auto channel = std::make_shared<lane_channel<implementation>>(implementation_, implementation_->choose_lane());
+  const auto number = implementation_->next_transaction.fetch_add(1);
+  if (!options.is_as_of_now || options.as_of != timestamp{}) return done(transaction(channel, options, wall_clock(), number));
+
+  auto round = std::make_shared<clock_round>();
+  const auto partitions = channel->partitions();
+  round->missing = partitions;
+  for (std::uint32_t p = 0; p < partitions; ++p)
+    channel->submit(kv::read_clock_request{partition_id{p}}, [round, channel, options, number, done](kv::operation_response response) mutable {
+      bool is_last = false;
+      {
+        const std::lock_guard guard(round->mutex);
+        if (const auto* clock = std::get_if<kv::clock_response>(&response))
+          round->highest = std::max(round->highest, clock->now);
+        else if (const auto* failure = std::get_if<error>(&response))
+          round->failure = *failure;
+        is_last = --round->missing == 0;
+      }
+      if (!is_last) return;
+      if (round->failure) return done(*round->failure);
+      options.as_of = round->highest;
+      done(transaction(channel, options, round->highest, number));
+    });
+}
+
+result<transaction> client::begin(transaction_options options) {
+  auto begun = std::make_shared<std::promise<result<transaction>>>();
+  auto future = begun->get_future();
+  submit_begin(options, [begun](result<transaction> t) { begun->set_value(std::move(t)); });
+  return future.get();
+}
+
+result<timestamp> client::read_clock() {
+  transaction_options options;
+  options.is_as_of_now = true;
+  auto begun = std::make_shared<std::promise<result<timestamp>>>();
+  auto future = begun->get_future();
+  submit_begin(options, [begun](result<transaction> t) {
+    if (!t) return begun->set_value(t.error());
+    begun->set_value(t->moment());
+  });
+  return future.get();
+}
+
+result<kv::commit_response> client::run_transaction(const std::function<std::optional<error>(transaction&)>& body,
+                                                    transaction_options options) {
+  if (auto wrong = wrong_in(options)) return *wrong;
+  const auto deadline = std::chrono::steady_clock::now() + implementation_->options.timeout;
+  const auto began_at = wall_clock();
+  prng dice(began_at.value ^ implementation_->next_transaction.load());
+  for (std::uint64_t pause_us_max = 1'000;; pause_us_max = std::min<std::uint64_t>(2 * pause_us_max, 100'000)) {
+    // The same age with every attempt: it grows old, and its turn comes.
+    transaction attempt(std::make_shared<lane_channel<implementation>>(implementation_, implementation_->choose_lane()), options, began_at,
+                        implementation_->next_transaction.fetch_add(1));
+    auto failure = body(attempt);
+    if (!failure) {
+      auto committed = attempt.commit();
+      if (committed) return committed;
+      failure = committed.error();
+    }
+    const auto pause = std::chrono::microseconds(dice.between(pause_us_max / 2, pause_us_max));
+    if (failure->code != errc::aborted || std::chrono::steady_clock::now() + pause >= deadline) return *failure;
+    std::this_thread::sleep_for(pause);
+  }
 }
 
 }  // namespace kahuna::client

@@ -18,6 +18,7 @@
 
 #include "client/cluster_overview.hpp"
 #include "client/key_list.hpp"
+#include "client/transaction.hpp"
 #include "core/base/errc.hpp"
 #include "core/kv/operation.hpp"
 
@@ -77,6 +78,20 @@ class client {
   // A list likewise.
   void submit_list(list_query query, std::function<void(result<key_list>)> done);
 
+  // Begins a transaction (client/transaction.hpp). Nobody is asked before its first step, but for one as of now: then all partitions
+  // are asked for their clocks. Errors: invalid_argument (options), and those of asking.
+  result<transaction> begin(transaction_options options = {});
+  void submit_begin(transaction_options options, std::function<void(result<transaction>)> done);
+
+  // Runs `body` in a transaction and commits it; where it was aborted, again, after a pause that is drawn and grows, until the
+  // client's timeout has passed. `body` returns an error to roll back and be done, `aborted` to begin again, or nothing to
+  // commit; it may run any number of times, and must not take what it read for granted before this returns.
+  result<kv::commit_response> run_transaction(const std::function<std::optional<error>(transaction&)>& body,
+                                              transaction_options options = {});
+
+  // A moment at or behind everything that was acknowledged before: what a read as of it sees.
+  result<timestamp> read_clock();
+
   // Where every node and every replica stands, for operators. Nodes that don't answer within the timeout, or within
   // 1.5 s where that is longer, are shown as down. `described`: a partition whose replicas are described in words too.
   // Errors: unavailable (no node answered).
@@ -85,8 +100,8 @@ class client {
 
  private:
   struct implementation;
-  explicit client(std::unique_ptr<implementation> implementation);
-  std::unique_ptr<implementation> implementation_;
+  explicit client(std::shared_ptr<implementation> implementation);
+  std::shared_ptr<implementation> implementation_;  // shared with its transactions
 };
 
 }  // namespace kahuna::client

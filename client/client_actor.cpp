@@ -150,7 +150,7 @@ void settle_waiting(self_pointer self) {
   const auto now = now_of(self);
   std::erase_if(state.waiting, [&](client_state::waiting_for_cluster& waiting) {
     if (state.core->has_met_cluster()) {
-      waiting.promise.deliver(cluster_found{});
+      waiting.promise.deliver(cluster_found{state.hello.client_id, state.core->map()->partitions});
     } else if (state.core->is_hopeless() || now >= waiting.deadline) {
       const auto& failure = state.core->last_failure();
       waiting.promise.deliver(to_caf_error(failure ? *failure : error{errc::unavailable, "no node answered"}));

@@ -39,7 +39,10 @@ struct client_actor_options {
 struct await_cluster {
   std::chrono::milliseconds patience{5000};
 };
-struct cluster_found {};
+struct cluster_found {
+  std::uint64_t client_id = 0;   // of this client; transactions are named by it
+  std::uint32_t partitions = 0;  // of the cluster
+};
 
 // Ends the actor; what is under way is answered with an error.
 struct stop_client {};

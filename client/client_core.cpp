@@ -396,7 +396,7 @@ void client_core::ask_page(std::uint64_t number, std::uint32_t part, kv::read_vi
   request.list_part = part;
   request.deadline = list.deadline;
   if (list.query.kind == list_kind::bucket)
-    request.op = kv::get_by_bucket_request{list.query.argument, options.space, after, limit, view};
+    request.op = kv::get_by_bucket_request{list.query.argument, options.space, after, limit, view, options.as_of};
   else
     request.op = kv::scan_by_prefix_request{list.query.argument, options.space, partition_id{part}, after, limit, view};
   submit_internal(std::move(request), now);

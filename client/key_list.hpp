@@ -19,6 +19,7 @@ struct list_options {
   kv::durability space = kv::durability::persistent;
   std::uint32_t limit = 0;  // 0 = all
   std::string after{};        // only keys greater than this
+  timestamp as_of{};          // of a bucket: what was live then; 0 = now
 };
 
 enum class list_kind : std::uint8_t { bucket, scan };

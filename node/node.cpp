@@ -55,6 +55,8 @@ constexpr std::size_t log_bytes_to_flush = 32 << 20;
 constexpr std::size_t log_bytes_kept = 64 << 20;
 constexpr std::size_t log_bytes_max = 256 << 20;
 
+constexpr std::chrono::milliseconds handover_time_max{1500};
+
 // Snapshots that a node sends at a time: each has up to a MiB on its way, before the heartbeats of its link.
 constexpr int snapshots_sent_max = 2;
 
@@ -116,6 +118,7 @@ struct running_node::implementation {
   void wire();
   std::optional<actors::node_status> status();
   std::string metrics_text();
+  void hand_over();
   void stop_actors();
 
   const config::node_options options;
@@ -308,7 +311,7 @@ void running_node::implementation::wire() {
   caf::anon_send(gateway, actors::gateway_wiring{log_writer, partitions, raft_peers, links});
   actors::cluster_wiring wiring{gateway, links, {}, {}, log_writer};
   for (const auto& [id, partition] : partitions) wiring.partitions.push_back(partition);
-  for (const auto& [id, peer] : raft_peers) wiring.raft_peers.push_back(peer);
+  wiring.raft_peers = raft_peers;
   caf::anon_send(data_keeper, actors::hosted_partitions{wiring.partitions});
   caf::anon_send(cluster, std::move(wiring));
 }
@@ -356,10 +359,26 @@ void running_node::implementation::stop_actors() {
   system.await_all_actors_done();
 }
 
+// Whatever this node leads goes to others while it still answers, so that nobody has to wait for an election.
+void running_node::implementation::hand_over() {
+  const auto deadline = std::chrono::steady_clock::now() + handover_time_max;
+  const auto leads_any = [&](const actors::node_status& status) {
+    return std::any_of(status.leaders.begin(), status.leaders.end(), [&](const auto& entry) { return entry.leader == self; });
+  };
+  auto known = status();
+  if (!known || known->alive.size() < 2) return;
+  caf::anon_send(cluster, actors::hand_over_all{});
+  while (known && leads_any(*known) && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    known = status();
+  }
+}
+
 // The door first, so that nobody is promised anything more; the stores last.
 void running_node::stop() {
   auto& node = *implementation_;
   node.events->write(severity::info, "stopping", {});
+  node.hand_over();
   node.stop_actors();
   // Not needed for safety: it spares the next start the replay.
   if (const auto failure = node.directory->data()->flush())

@@ -19,10 +19,11 @@ class bucket_watch {
  public:
   static constexpr std::size_t buckets_max = 65'536;
 
-  // From now on, at least until this Unix time. `resource` names the bucket and its space. False: too many are watched.
-  bool watch(const std::string& resource, std::uint64_t until_ms) {
+  // From now on, at least until this Unix time. `resource` names the bucket and its space; every modification behind the stamp
+  // `since` is still to come, or will be noted. False: too many are watched.
+  bool watch(const std::string& resource, timestamp since, std::uint64_t until_ms) {
     if (!watched_.contains(resource) && watched_.size() >= buckets_max) return false;
-    auto& watched = watched_[resource];
+    auto& watched = watched_.try_emplace(resource, watched_bucket{since, {}, 0}).first->second;
     watched.until_ms = std::max(watched.until_ms, until_ms);
     return true;
   }
@@ -35,10 +36,10 @@ class bucket_watch {
       found->second.modified = std::max(found->second.modified, stamp);
   }
 
-  // Whether what was seen of it at this stamp is certain to be so still.
+  // Whether what was seen of it at this stamp is certain to be so still. What was seen before it was watched is not.
   bool is_unchanged_since(const std::string& resource, timestamp seen) const {
     const auto found = watched_.find(resource);
-    return found != watched_.end() && found->second.modified <= seen;
+    return found != watched_.end() && found->second.since <= seen && found->second.modified <= seen;
   }
 
   void forget_overdue(std::uint64_t now_ms) {
@@ -48,6 +49,7 @@ class bucket_watch {
 
  private:
   struct watched_bucket {
+    timestamp since;
     timestamp modified;
     std::uint64_t until_ms = 0;
   };

@@ -69,17 +69,12 @@ void partition_core::step(partition_input input, instant now) {
   }
   if (auto* entries = std::get_if<committed_entries>(&input)) {
     take_committed(*entries);
-    // The no-op may have been among them: what waited for it is evaluated now.
-    if (is_serving() && !has_begun_serving_) begin_serving(now);
-    while (is_serving() && !waiting_for_no_op_.empty()) {
-      auto [request, bytes] = std::move(waiting_for_no_op_.front());
-      waiting_for_no_op_.pop_front();
-      --pending_requests_;
-      pending_bytes_ -= bytes;
-      stamp_ = clock_.last();
-      evaluate(std::move(request), now);
-    }
-    return wake(now);
+    // The no-op may have been among them.
+    return evaluate_waiting(now);
+  }
+  if (const auto* change = std::get_if<raft::handover>(&input)) {
+    take_handover(*change);
+    return evaluate_waiting(now);
   }
   if (const auto* due = std::get_if<kv::sweep>(&input)) {
     sweep(due->stamp);
@@ -88,10 +83,23 @@ void partition_core::step(partition_input input, instant now) {
   }
   if (auto* role = std::get_if<raft::role_change>(&input)) return take_role(*role, now);
   if (auto* lease = std::get_if<raft::lease_grant>(&input)) {
-    lease_ = *lease;
+    if (!is_handing_over_) lease_ = *lease;
     return;
   }
   take_read_answers(std::get<std::vector<raft::read_answer>>(input));
+}
+
+void partition_core::evaluate_waiting(instant now) {
+  if (is_serving() && !has_begun_serving_) begin_serving(now);
+  while (is_serving() && !waiting_for_no_op_.empty()) {
+    auto [request, bytes] = std::move(waiting_for_no_op_.front());
+    waiting_for_no_op_.pop_front();
+    --pending_requests_;
+    pending_bytes_ -= bytes;
+    stamp_ = clock_.last();
+    evaluate(std::move(request), now);
+  }
+  wake(now);
 }
 
 partition_ready partition_core::take_ready() {
@@ -466,7 +474,15 @@ void partition_core::take_role(const raft::role_change& change, instant) {
       is_leader() && change.role == raft::role_kind::leader && change.term == role_.term;
   if (is_leader() && !is_same_leadership) drop_overlay();
   role_ = change;
+  is_handing_over_ = false;
   if (!is_same_leadership) lease_.reset();
+}
+
+// Nothing rests on the lease any more from here on: what is read already is answered, or waits to be confirmed.
+void partition_core::take_handover(const raft::handover& change) {
+  if (!is_leader() || change.term != role_.term) return;
+  is_handing_over_ = change.is_under_way;
+  if (is_handing_over_) lease_.reset();
 }
 
 // What was proposed may still come to be committed by the next leader: nobody here knows. Repeating it under its
@@ -616,7 +632,7 @@ std::string partition_core::describe() const {
       << overlay_.size() << " pending " << pending_requests_ << " (" << pending_bytes_ << " B) reads "
       << reads_under_way_.size() << " cache " << cache_.bytes() << " B clients " << window_.clients() << " ephemeral "
       << ephemeral_.keys() << " keys " << ephemeral_.bytes() << " B prepared " << transactions_.prepared().size() << " decided "
-      << transactions_.records().size() << " holding " << locks_.owners();
+      << transactions_.records().size() << " holding " << locks_.owners() << locks_.describe();
   if (fault_) out << " fault: " << fault_->message;
   return out.str();
 }

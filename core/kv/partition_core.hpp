@@ -89,7 +89,7 @@ class partition_core {
   timestamp last_stamp() const { return clock_.last(); }
 
   // Whether operations are evaluated here now.
-  bool is_serving() const { return is_leader() && applied_index_ >= role_.no_op_index && !fault_; }
+  bool is_serving() const { return is_leader() && applied_index_ >= role_.no_op_index && !is_handing_over_ && !fault_; }
   log_index applied_index() const { return applied_index_; }
   // Whether a transaction holds something here, has promised something, or is recorded.
   bool holds_transactions() const {
@@ -181,6 +181,8 @@ class partition_core {
   void take_operations(operations input, instant now);
   void take_committed(const committed_entries& input);
   void take_role(const raft::role_change& change, instant now);
+  void take_handover(const raft::handover& change);
+  void evaluate_waiting(instant now);
   void take_read_answers(const std::vector<raft::read_answer>& answers);
 
   // `waited_as`: the name under which it has waited in the lock table.
@@ -284,6 +286,7 @@ class partition_core {
 
   raft::role_change role_;
   std::optional<raft::lease_grant> lease_;
+  bool is_handing_over_ = false;  // what comes waits: this leadership ends, or goes on, in a moment
   log_index applied_index_;
   hlc clock_;
   timestamp stamp_;               // of the operations being evaluated
@@ -317,7 +320,7 @@ class partition_core {
   proposal_number sweep_under_way_ = 0;  // what the last sweep found, until it is applied
   std::uint64_t versions_collected_ = 0;
 
-  std::deque<std::pair<partition_request, std::size_t>> waiting_for_no_op_;
+  std::deque<std::pair<partition_request, std::size_t>> waiting_for_no_op_;  // or for the end of a handover
   std::unordered_map<std::string, overlay_version> overlay_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::pair<proposal_number, write_result>> window_overlay_;
 

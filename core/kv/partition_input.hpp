@@ -52,7 +52,7 @@ struct sweep {
 };
 
 using partition_input =
-    std::variant<operations, committed_entries, sweep, raft::role_change, raft::lease_grant, std::vector<raft::read_answer>>;
+    std::variant<operations, committed_entries, sweep, raft::role_change, raft::lease_grant, raft::handover, std::vector<raft::read_answer>>;
 
 // --- outputs ------------------------------------------------------------------------------------------------------
 

@@ -288,7 +288,8 @@ void partition_core::sweep_transactions(instant now) {
     auto& [owner, parked] = *waiting;
     if (is_given_up(parked)) {
       refuse_parked(parked, late);
-      locks_.stop_waiting(owner);
+      // A single operation may have been granted what another gave up just now.
+      is_single_operation(owner) ? locks_.release(owner) : locks_.stop_waiting(owner);
       waiting = waiting_for_lock_.erase(waiting);
       continue;
     }
@@ -412,7 +413,8 @@ void partition_core::evaluate_body(const partition_request& request, const parti
     for (const auto& [key, under_way] : overlay_)
       if (wanted.space == durability::persistent && key.starts_with(prefix)) last = std::max(last, under_way.proposal);
     if (last != 0) return park_for_proposal(last, request, now);
-    if (!watched_buckets_.watch(resource, asked.deadline_ms + watch_margin_ms))
+    const auto since = wanted.space == durability::persistent ? store_.applied_stamp() : clock_.last();
+    if (!watched_buckets_.watch(resource, since, asked.deadline_ms + watch_margin_ms))
       return reply_now(request.origin, error{errc::overloaded, "too many buckets are being read by transactions; retry after 1000 ms"});
   }
   auto response = wanted.space == durability::persistent ? list(wanted) : list_ephemeral(wanted);

@@ -85,6 +85,9 @@ void transaction_manager_core::begin_step(transaction& t, partition_request& req
 
 void transaction_manager_core::answer(transaction& t, operation_response response) {
   for (const auto origin : std::exchange(t.origins, {})) reply(origin, response);
+  // What is no valid step has not been taken: the next one has its number, as where it is refused before it gets here.
+  const auto* failure = std::get_if<error>(&response);
+  if (failure != nullptr && failure->code == errc::invalid_argument) --t.step_number;
   t.answer = std::move(response);
 }
 

@@ -60,6 +60,12 @@ void raft_core::step(raft_input input, instant now) {
     take_snapshot_stored(*stored);
   } else if (const auto* installed = std::get_if<snapshot_installed>(&input)) {
     take_snapshot_installed(*installed);
+  } else if (const auto* lost = std::get_if<connection_lost>(&input)) {
+    take_connection_lost(lost->peer);
+  } else if (const auto* transfer = std::get_if<transfer_leadership>(&input)) {
+    take_transfer(*transfer);
+  } else if (const auto* prepared = std::get_if<handover_prepared>(&input)) {
+    take_handover_prepared(*prepared);
   } else {
     take_read(std::get<read>(input));
   }
@@ -79,6 +85,8 @@ void raft_core::take_message(const peer_message& message) {
           take_append_response(message.peer, body);
         else if constexpr (std::is_same_v<body_type, install_snapshot_request>)
           take_snapshot_request(message.peer, body);
+        else if constexpr (std::is_same_v<body_type, timeout_now>)
+          take_timeout_now(message.peer, body);
         else
           take_snapshot_response(message.peer, body);
       },

@@ -77,6 +77,8 @@ class raft_core {
   log_index last_index() const { return log_.last_index(); }
   log_index commit_index() const { return commit_index_; }
   log_index applied_index() const { return applied_index_; }
+  // When this replica campaigns, should it hear of no leader.
+  instant election_deadline() const { return election_deadline_; }
   // What each follower is known to hold; empty where this replica does not lead.
   std::map<node_id, log_index> match_indexes() const;
 
@@ -97,6 +99,12 @@ class raft_core {
     std::uint64_t round = 0;
     instant sent_at;
   };
+  struct leadership_transfer {
+    node_id to;
+    instant began;
+    bool is_prepared = false;
+    bool is_asked = false;
+  };
   struct leader_state {
     log_index no_op_index;
     std::map<node_id, progress> followers;
@@ -108,6 +116,9 @@ class raft_core {
     std::deque<waiting_read> reads;
     instant lease_until;  // as published
     std::uint64_t last_transfer = 0;
+    std::optional<leadership_transfer> handing_over;
+    // Somebody was asked to campaign, whom nobody's promise to this leader holds back: no lease any more in this term.
+    bool is_lease_forfeited = false;
   };
   // A snapshot on its way to this replica.
   struct snapshot_receiving {
@@ -159,13 +170,23 @@ class raft_core {
   // --- raft_election.cpp
   void become_follower(term_id term, node_id leader);
   void become_leader();
-  void campaign(bool is_pre_vote);
+  enum class campaign_kind : std::uint8_t { pre_vote, vote, transfer };
+  void campaign(campaign_kind kind);
   void count_vote(node_id voter);
   void take_vote_request(node_id peer, const vote_request& request);
   void take_vote_response(node_id peer, const vote_response& response);
   bool is_bound_to_leader() const;
   void restart_election_timer();
   void on_election_tick();
+  void take_connection_lost(node_id peer);
+
+  // --- raft_transfer.cpp
+  void take_transfer(const transfer_leadership& input);
+  void take_handover_prepared(const handover_prepared& input);
+  void ask_to_campaign();
+  void end_transfer();
+  void on_transfer_tick();
+  void take_timeout_now(node_id peer, const timeout_now& request);
 
   // --- raft_replication.cpp
   void take_append_request(node_id peer, const append_request& request);
@@ -224,6 +245,7 @@ class raft_core {
   instant leader_heard_at_;        // the last sign of life of a leader; a restart counts as one
   instant vote_blackout_until_;    // the end of the last lease that this replica held
   instant election_deadline_;
+  bool is_leaving_ = false;        // it does not campaign any more
 
   bool is_state_unwritten_ = false;
   std::uint64_t last_write_number_ = 0;

@@ -1,4 +1,5 @@
 // Elections: who leads, and since when [Ongaro14 §3.4, §9.6, §6.2].
+#include <algorithm>
 #include <utility>
 
 #include "core/base/check.hpp"
@@ -21,6 +22,7 @@ void raft_core::become_follower(term_id term, node_id leader) {
     refuse_reads();
     restart_election_timer();
     out_.snapshot_orders.clear();  // who leads no more closes its views by itself
+    out_.handover.reset();
   }
   if (term > state_.term) {
     state_ = {term, no_node};
@@ -56,16 +58,32 @@ void raft_core::become_leader() {
 void raft_core::on_election_tick() {
   // Alone there is nobody to ask and nobody to disturb.
   if (is_alone()) {
-    if (role() == role_kind::follower) campaign(false);
+    if (role() == role_kind::follower) campaign(campaign_kind::vote);
     return;
   }
-  if (now_ < election_deadline_) return;
-  campaign(true);
+  if (now_ < election_deadline_ || is_leaving_) return;
+  campaign(campaign_kind::pre_vote);
+}
+
+// A leader whose connection broke is gone, most likely: its followers ask around as soon as nobody is bound to it any more, one behind
+// the other, so that they don't split the votes. Who is first changes with the term, so that not all groups choose the same.
+void raft_core::take_connection_lost(node_id peer) {
+  if (peer == no_node || leader() != peer) return;
+  std::vector<node_id> followers;
+  for (const auto voter : configuration_.voters)
+    if (voter != peer) followers.push_back(voter);
+  const auto place = static_cast<std::uint64_t>(std::find(followers.begin(), followers.end(), self_) - followers.begin());
+  const auto turn = static_cast<duration::rep>((place + state_.term.value) % followers.size());
+  // They did not all hear of it at the same moment.
+  const auto slack = options_.election_timeout / 15;
+  const auto early = leader_heard_at_ + options_.election_timeout + slack + turn * (2 * slack);
+  election_deadline_ = std::min(election_deadline_, early);
 }
 
 // A pre-vote asks whether a campaign would succeed, and changes nobody's term: a replica that was cut off does not
 // depose a leader when it comes back [Ongaro14 §9.6].
-void raft_core::campaign(bool is_pre_vote) {
+void raft_core::campaign(campaign_kind kind) {
+  const bool is_pre_vote = kind == campaign_kind::pre_vote;
   restart_election_timer();
   if (!is_pre_vote) {
     ++state_.term;
@@ -78,7 +96,8 @@ void raft_core::campaign(bool is_pre_vote) {
     published_role_ = change;
     is_role_dirty_ = true;
   }
-  const vote_request request{is_pre_vote ? state_.term + 1 : state_.term, log_.last_index(), log_.last_term(), is_pre_vote};
+  const vote_request request{is_pre_vote ? state_.term + 1 : state_.term, log_.last_index(), log_.last_term(), is_pre_vote,
+                             kind == campaign_kind::transfer};
   if (is_pre_vote) {
     for (const auto voter : configuration_.voters)
       if (voter != self_) send(voter, request);
@@ -96,7 +115,7 @@ void raft_core::count_vote(node_id voter) {
   if (campaigning == nullptr) return;
   campaigning->granted.insert(voter);
   if (campaigning->granted.size() < majority()) return;
-  campaigning->is_pre_vote ? campaign(false) : become_leader();
+  campaigning->is_pre_vote ? campaign(campaign_kind::vote) : become_leader();
 }
 
 // Whether a promise to a leader, given by hearing from it or by having been it, still holds. What a replica promised
@@ -109,7 +128,7 @@ bool raft_core::is_bound_to_leader() const {
 
 void raft_core::take_vote_request(node_id peer, const vote_request& request) {
   // Deaf to candidates while a leader may hold a lease: not even the term is taken [Ongaro14 §4.2.3].
-  if (is_bound_to_leader()) {
+  if (is_bound_to_leader() && !request.is_transfer) {
     if (request.is_pre_vote) send_when_durable(peer, vote_response{state_.term, false, true}, {});
     return;
   }

@@ -71,13 +71,30 @@ struct snapshot_installed {
   log_position at;
 };
 
+// The connection to that peer broke, which is evidence that it is gone: if it led, the others need not wait for the whole timeout.
+struct connection_lost {
+  node_id peer;
+};
+
+// Hands the leadership over, if this replica leads [Ongaro14 §3.10].
+struct transfer_leadership {
+  node_id to;                // no_node: to whoever is best, and this replica will not campaign any more: it is about to stop
+  bool is_optional = false;  // only for evenness: not where something is lost by it
+};
+
+// What ready::handover asked for is done: no reads are answered by the lease, and no proposals come. Or it will not be done.
+struct handover_prepared {
+  term_id term;
+  bool is_declined = false;
+};
+
 // Asks for a linearizable read [Ongaro14 §6.4]. Answered by `ready::reads`, as safe or as refused.
 struct read {
   std::uint64_t read_id = 0;
 };
 
 using raft_input = std::variant<tick, receive, propose, persisted, applied, flushed, read, snapshot_opened, snapshot_read,
-                                snapshot_stored, snapshot_installed>;
+                                snapshot_stored, snapshot_installed, connection_lost, transfer_leadership, handover_prepared>;
 
 // --- outputs ------------------------------------------------------------------------------------------------------
 
@@ -110,6 +127,15 @@ struct role_change {
 struct lease_grant {
   term_id term;
   instant until;
+};
+
+// The leader is about to hand over: the lease that it granted is to be forgotten and no further one to be taken, and nothing more to
+// be proposed, until a role_change, or until a handover of the same term says that it has come to nothing. To be answered by
+// handover_prepared, behind all that was proposed before.
+struct handover {
+  term_id term;
+  bool is_under_way = false;
+  bool is_optional = false;  // may be declined
 };
 
 // A read answered. Safe: whoever applied up to `read_index` may evaluate it. Refused: this replica is not the leader
@@ -149,6 +175,7 @@ struct ready {
   // Published before anything else of this ready acts.
   std::optional<role_change> role;
   std::optional<lease_grant> lease;
+  std::optional<raft::handover> handover;
   // To be written and synced; then `persisted` with its number. Nothing else waits for it here: the core itself keeps
   // back what rests on it.
   std::optional<log_write> write;
@@ -162,7 +189,7 @@ struct ready {
   std::vector<snapshot_piece> snapshot_pieces;
 
   bool is_empty() const {
-    return !role && !lease && !write && messages.empty() && committed.empty() && reads.empty() && snapshot_orders.empty() &&
+    return !role && !lease && !handover && !write && messages.empty() && committed.empty() && reads.empty() && snapshot_orders.empty() &&
            snapshot_pieces.empty();
   }
 };

@@ -125,6 +125,7 @@ void raft_log::start_at(log_position start) {
 }
 
 log_index raft_log::last_index_before(std::size_t bytes) const {
+  if (bytes == 0) return last_index_;
   auto found = start_.index;
   for (const auto& mark : marks_) {
     if (mark.bytes + bytes > total_bytes_) break;

@@ -105,6 +105,7 @@ void raft_core::take_append_response(node_id peer, const append_response& respon
     }
     follower.next_index = std::max(follower.next_index, follower.match_index + 1);
     advance_commit();
+    ask_to_campaign();
   } else if (follower.sending != progress::mode::snapshot && response.rejected_index > follower.match_index && response.rejected_index < follower.next_index &&
              response.hint_index < response.rejected_index) {
     // An older rejection would move it back for nothing. Otherwise: to the last place where this log may agree.
@@ -147,6 +148,7 @@ void raft_core::on_leader_tick() {
       follower.advanced_at = now_;
     }
   }
+  on_transfer_tick();
   if (now_ >= leading.next_heartbeat) open_round();
 }
 

@@ -65,18 +65,20 @@ struct hard_state {
 };
 
 // Asks for a vote, or, with `is_pre_vote`, whether one would be given [Ongaro14 §3.4, §9.6]. A pre-vote carries the
-// term that the sender would campaign in; nobody's term changes because of it.
+// term that the sender would campaign in; nobody's term changes because of it. `is_transfer`: the leader of the term before has
+// asked the sender to take over, and holds no lease any more: nobody is bound to it.
 struct vote_request {
   term_id term;
   log_index last_log_index;
   term_id last_log_term;
   bool is_pre_vote = false;
+  bool is_transfer = false;
 
   friend bool operator==(const vote_request&, const vote_request&) = default;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& term& last_log_index& last_log_term& is_pre_vote;
+    archive& term& last_log_index& last_log_term& is_pre_vote& is_transfer;
   }
 };
 
@@ -160,8 +162,20 @@ struct install_snapshot_response {
   }
 };
 
+// The leader of this term asks a follower that has its whole log to campaign at once [Ongaro14 §3.10].
+struct timeout_now {
+  term_id term;
+
+  friend bool operator==(const timeout_now&, const timeout_now&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& term;
+  }
+};
+
 using message_body = std::variant<vote_request, vote_response, append_request, append_response, install_snapshot_request,
-                                  install_snapshot_response>;
+                                  install_snapshot_response, timeout_now>;
 
 // A message to or from another replica of the same group. In a step `peer` is the sender, in a ready the receiver.
 struct peer_message {

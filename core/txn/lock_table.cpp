@@ -1,6 +1,7 @@
 #include "core/txn/lock_table.hpp"
 
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
 #include "core/base/check.hpp"
@@ -168,6 +169,22 @@ bool lock_table::is_promised(const transaction_id& owner) const {
 bool lock_table::is_waiting(const transaction_id& owner) const {
   const auto found = owners_.find(owner);
   return found != owners_.end() && found->second.waits_for.has_value();
+}
+
+std::string lock_table::describe() const {
+  constexpr std::size_t shown_max = 8;
+  std::ostringstream out;
+  std::size_t shown = 0;
+  for (const auto& [owner, state] : owners_) {
+    if (shown++ == shown_max) {
+      out << " …";
+      break;
+    }
+    out << " [" << owner << (state.is_promised ? " promised" : "") << " holds " << state.held.size();
+    if (state.waits_for) out << " waits for " << *state.waits_for;
+    out << ']';
+  }
+  return out.str();
 }
 
 void lock_table::clear() {

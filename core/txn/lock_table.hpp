@@ -70,6 +70,8 @@ class lock_table {
   std::size_t owners() const { return owners_.size(); }
   void clear();
   void check_invariants() const;
+  // The oldest owners, for people.
+  std::string describe() const;
 
  private:
   struct waiter {

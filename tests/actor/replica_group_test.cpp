@@ -181,7 +181,9 @@ struct fixture : test_coordinator_fixture<> {
       run_jobs();
     }
     net->raft_peers[id] = *peers;
-    anon_send(n.cluster, cluster_wiring{n.gateway, n.links, *peers, n.hosted, n.log_writer});
+    std::map<partition_id, raft_peer_handle> raft_peers;
+    for (std::uint32_t p = 0; p < partitions; ++p) raft_peers[partition_id{p}] = peers->at(p);
+    anon_send(n.cluster, cluster_wiring{n.gateway, n.links, raft_peers, n.hosted, n.log_writer});
     anon_send(n.data_keeper, hosted_partitions{n.hosted});
     n.is_up = true;
     run_jobs();
@@ -402,6 +404,85 @@ CAF_TEST(the log is shortened and who was away for long gets a snapshot) {
       pass(std::chrono::milliseconds(1000));
     }
   }
+}
+
+CAF_TEST(a leadership is handed over at once and nothing is lost) {
+  const auto old_leader = await_leader(1);
+  pass(std::chrono::milliseconds(100));
+  std::uint64_t sequence = 0;
+  std::vector<std::uint64_t> writes;
+  for (int i = 0; i < 5; ++i) writes.push_back(set(old_leader, 1, "k", std::to_string(i), ++sequence));
+  const node_id to{old_leader.value % 3 + 1};
+  raft_inputs order;
+  order.inputs.emplace_back(raft::transfer_leadership{to, false});
+  anon_send(net->raft_peers[old_leader].at(1), std::move(order));
+  for (int i = 5; i < 10; ++i) writes.push_back(set(old_leader, 1, "k", std::to_string(i), ++sequence));
+  // Without a tick: nothing of it waits for a timeout.
+  run_jobs();
+  CAF_CHECK(leader_of(1) == to);
+  std::size_t written = 0;
+  for (const auto write : writes) {
+    const auto said = answer(old_leader, write);
+    CAF_CHECK(said == "not_leader" || said.front() == 'r');
+    written += said.front() == 'r';
+  }
+  CAF_CHECK(written >= 5);
+  const auto read = ask(to, 1, get_of("k"), ++sequence);
+  run_jobs();
+  CAF_CHECK_EQUAL(answer(to, read), std::to_string(written - 1));
+}
+
+CAF_TEST(a node that is about to stop leads nothing any more) {
+  static_cast<void>(await_leader(0));
+  static_cast<void>(await_leader(1));
+  pass(std::chrono::milliseconds(200));
+  const auto leaving = leader_of(0);
+  anon_send(nodes[leaving].cluster, hand_over_all{});
+  run_jobs();
+  for (std::uint32_t p = 0; p < partitions; ++p) CAF_CHECK(leader_of(p) != leaving && leader_of(p) != no_node);
+  // Also not when the others go: it does not campaign.
+  pass(std::chrono::milliseconds(3000));
+  for (std::uint32_t p = 0; p < partitions; ++p) CAF_CHECK(leader_of(p) != leaving);
+}
+
+CAF_TEST(leaders spread but not from where ephemeral keys are) {
+  static_cast<void>(await_leader(0));
+  static_cast<void>(await_leader(1));
+  pass(std::chrono::milliseconds(200));
+  // Both to one node.
+  const node_id crowded = leader_of(0);
+  if (leader_of(1) != crowded) {
+    raft_inputs order;
+    order.inputs.emplace_back(raft::transfer_leadership{crowded, false});
+    anon_send(net->raft_peers[leader_of(1)].at(1), std::move(order));
+    run_jobs();
+  }
+  CAF_REQUIRE(leader_of(1) == crowded);
+  kv::set_request ephemeral;
+  ephemeral.key = "e";
+  ephemeral.value = "v";
+  ephemeral.space = kv::durability::ephemeral;
+  const auto write = ask(crowded, 0, ephemeral, 1);
+  run_jobs();
+  CAF_REQUIRE_EQUAL(answer(crowded, write), "r0");
+  for (auto& [id, n] : nodes)
+    for (auto& [other, link] : n.links) anon_send(n.cluster, peer_seen{other, true});
+  pass(std::chrono::milliseconds(12'000));
+  CAF_CHECK(leader_of(0) == crowded);
+  CAF_CHECK(leader_of(1) != crowded);
+}
+
+CAF_TEST(a broken connection to the leader is as good as a timeout) {
+  const auto old_leader = await_leader(1);
+  pass(std::chrono::milliseconds(500));
+  kill(old_leader);
+  for (auto& [id, n] : nodes) {
+    if (!n.is_up) continue;
+    anon_send(n.cluster, peer_seen{old_leader, true});
+    anon_send(n.cluster, peer_seen{old_leader, false});
+  }
+  pass(std::chrono::milliseconds(380));
+  for (std::uint32_t p = 0; p < partitions; ++p) CAF_CHECK(leader_of(p) != no_node && leader_of(p) != old_leader);
 }
 
 CAF_TEST(ephemeral keys are with their leader alone and go with it) {

@@ -34,6 +34,14 @@ std::string words(const std::vector<std::uint64_t>& list) {
   return out + "]";
 }
 
+std::string describe(const append_transaction& t) {
+  std::string out = "from " + std::to_string(t.began) + " to " + std::to_string(t.ended) +
+                    (t.ended_as == append_transaction::outcome::committed ? "" : " (outcome unknown)") + (t.note.empty() ? "" : " " + t.note);
+  for (const auto& [key, list] : t.reads) out += ", read " + key + ' ' + words(list);
+  for (const auto& [key, list] : t.appends) out += ", appended to " + key + ' ' + words(list);
+  return out;
+}
+
 // What a cycle is called, by the kinds of its edges.
 std::string anomaly_of(const std::vector<edge_kind>& kinds) {
   const auto count = [&](edge_kind kind) { return std::count(kinds.begin(), kinds.end(), kind); };
@@ -152,7 +160,11 @@ std::string append_history::check(const std::map<std::string, std::vector<std::u
           kinds.push_back(kind);
           if (step->first < first_moment) out << ' ' << step->first << " -" << name_of(kind) << "->";
         }
-        return anomaly_of(kinds) + ":" + out.str();
+        const std::string cycle = anomaly_of(kinds) + ":" + out.str();
+        out.str("");
+        for (auto step = start; step != path.end(); ++step)
+          if (step->first < first_moment) out << "\n  " << step->first << ": " << describe(transactions_[step->first]);
+        return cycle + out.str();
       }
     }
   }

@@ -19,6 +19,7 @@ struct append_transaction {
   std::int64_t began = 0;  // any unit
   std::int64_t ended = 0;
   outcome ended_as = outcome::unknown;
+  std::string note;  // for people
   std::map<std::string, std::vector<std::uint64_t>> reads;    // the list as it was found, without its own appends
   std::map<std::string, std::vector<std::uint64_t>> appends;  // in their order
 };

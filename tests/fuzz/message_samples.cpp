@@ -128,6 +128,7 @@ messages::peer_messages sample_peer_messages() {
   body.envelopes.push_back(
       {partition_id{4}, raft::install_snapshot_request{term_id{4}, 2, {log_index{70}, term_id{3}}, 5, true, shared_bytes("piece")}});
   body.envelopes.push_back({partition_id{4}, raft::install_snapshot_response{term_id{4}, 2, 5, false}});
+  body.envelopes.push_back({partition_id{4}, raft::timeout_now{term_id{4}}});
   return body;
 }
 

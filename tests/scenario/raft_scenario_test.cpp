@@ -2,7 +2,8 @@
 // said. Run with KAHUNA_REWRITE=1 to write what is said now into the files; then read the difference line by line.
 //
 // Commands; nodes are numbers, times are milliseconds:
-//   group N [read_index|small]   a new group of N replicas on empty disks, at time 0; small: one entry an append
+//   group N [read_index|small|short]   a new group of N replicas on empty disks, at time 0; small: one entry an append;
+//                            short: nothing is kept of the log that is not needed
 //   tick NODE MS             time goes on by MS, and that node sees it
 //   wait MS                  time goes on, and nobody sees it
 //   elect NODE               that node's election timeout passes; messages and writes happen until all is quiet
@@ -12,6 +13,10 @@
 //   settle                   messages and writes happen until all is quiet
 //   propose NODE TEXT…       an entry each
 //   read NODE ID
+//   flush NODE               what it has applied is durable; its log is shortened
+//   transfer NODE TO         TO 0: to whoever is best
+//   prepared NODE            the lease is given up, and nothing more will be proposed
+//   lost NODE PEER           NODE's connection to PEER broke
 //   crash NODE [WRITES]      so many of its writes under way reach the disk
 //   start NODE
 //   state
@@ -53,7 +58,7 @@ std::string entries_text(const std::vector<raft::log_entry>& entries) {
 std::string message_text(const raft::message_body& body) {
   std::ostringstream out;
   if (const auto* vote = std::get_if<raft::vote_request>(&body))
-    out << (vote->is_pre_vote ? "pre_vote" : "vote") << " term " << vote->term << " last " << vote->last_log_index << '@' << vote->last_log_term;
+    out << (vote->is_pre_vote ? "pre_vote" : vote->is_transfer ? "vote on transfer" : "vote") << " term " << vote->term << " last " << vote->last_log_index << '@' << vote->last_log_term;
   if (const auto* vote = std::get_if<raft::vote_response>(&body))
     out << (vote->is_pre_vote ? "pre_vote " : "vote ") << (vote->is_granted ? "granted" : "refused") << " term " << vote->term;
   if (const auto* append = std::get_if<raft::append_request>(&body))
@@ -66,6 +71,7 @@ std::string message_text(const raft::message_body& body) {
     else
       out << " at " << answer->rejected_index << " hint " << answer->hint_index << '@' << answer->hint_term;
   }
+  if (const auto* asked = std::get_if<raft::timeout_now>(&body)) out << "timeout_now term " << asked->term;
   if (const auto* piece = std::get_if<raft::install_snapshot_request>(&body))
     out << "snapshot term " << piece->term << " transfer " << piece->transfer << " at " << piece->at.index << '@' << piece->at.term
         << " piece " << piece->number << (piece->is_last ? " (the last): " : ": ") << piece->data.view();
@@ -92,6 +98,10 @@ class scenario {
     else if (verb == "settle") settle();
     else if (verb == "propose") propose(in);
     else if (verb == "read") read(in);
+    else if (verb == "flush") flush(take_node(in));
+    else if (verb == "transfer") transfer(in);
+    else if (verb == "prepared") prepared(take_node(in));
+    else if (verb == "lost") lost(in);
     else if (verb == "crash") crash(in);
     else if (verb == "start") start(take_node(in));
     else if (verb == "state") state();
@@ -114,6 +124,7 @@ class scenario {
     raft::raft_options options;
     if (mode == "read_index") options.reads = raft::read_mode::read_index;
     if (mode == "small") options.append_bytes_max = 1;
+    if (mode == "short") options.log_bytes_kept = options.log_bytes_max = 0;
     std::vector<node_id> voters;
     for (std::uint32_t i = 1; i <= count; ++i) voters.push_back(node_id{i});
     for (const auto voter : voters) {
@@ -140,6 +151,7 @@ class scenario {
       }
       if (ready.lease)
         said_ << who << " has a lease until " << std::chrono::duration_cast<std::chrono::milliseconds>(ready.lease->until.time_since_epoch()).count() << " ms\n";
+      if (ready.handover) said_ << who << (ready.handover->is_under_way ? " is about to hand over" : " goes on leading") << '\n';
       if (ready.write) {
         said_ << who << " writes #" << ready.write->number;
         if (ready.write->state) said_ << " term " << ready.write->state->term << " voted_for " << ready.write->state->voted_for;
@@ -157,6 +169,8 @@ class scenario {
         said_ << who << " applies" << entries_text(ready.committed) << '\n';
         replica.step(raft::applied{ready.committed.back().index}, now_);
       }
+      for (const auto& order : ready.snapshot_orders) honour(replica, order);
+      for (const auto& piece : ready.snapshot_pieces) store(replica, piece);
     }
   }
 
@@ -237,6 +251,52 @@ class scenario {
   void read(std::istringstream& in) {
     auto& replica = take_node(in);
     replica.step(raft::read{take_number(in)}, now_);
+    drain(replica);
+  }
+
+  void flush(raft_replica& replica) {
+    replica.disk().applied_index = replica.core().applied_index();
+    replica.step(raft::flushed{replica.core().applied_index()}, now_);
+    drain(replica);
+  }
+
+  // A state has two pieces here, which say of what they are.
+  void honour(raft_replica& replica, const raft::snapshot_order& order) {
+    using what = raft::snapshot_order::what;
+    const auto who = "  " + std::to_string(replica.id().value);
+    if (order.wanted == what::close) said_ << who << " closes its view for " << order.peer << '\n';
+    if (order.wanted == what::open) {
+      said_ << who << " opens a view for " << order.peer << '\n';
+      replica.step(raft::snapshot_opened{order.peer, order.transfer, replica.core().applied_index()}, now_);
+    }
+    if (order.wanted == what::read && order.number < 2)
+      replica.step(raft::snapshot_read{order.peer, order.transfer, order.number, order.number == 1, order.number == 1 ? "beta" : "alpha"}, now_);
+  }
+
+  void store(raft_replica& replica, const raft::snapshot_piece& piece) {
+    said_ << "  " << replica.id() << " stores piece " << piece.number << '\n';
+    replica.step(raft::snapshot_stored{piece.term, piece.transfer, piece.number}, now_);
+    if (!piece.is_last) return;
+    said_ << "  " << replica.id() << " installs a snapshot at " << piece.at.index << '@' << piece.at.term << '\n';
+    replica.disk().snapshot = piece.at;
+    replica.disk().applied_index = piece.at.index;
+    replica.step(raft::snapshot_installed{piece.at}, now_);
+  }
+
+  void transfer(std::istringstream& in) {
+    auto& replica = take_node(in);
+    replica.step(raft::transfer_leadership{node_id{static_cast<std::uint32_t>(take_number(in))}, false}, now_);
+    drain(replica);
+  }
+
+  void prepared(raft_replica& replica) {
+    replica.step(raft::handover_prepared{replica.core().term(), false}, now_);
+    drain(replica);
+  }
+
+  void lost(std::istringstream& in) {
+    auto& replica = take_node(in);
+    replica.step(raft::connection_lost{node_id{static_cast<std::uint32_t>(take_number(in))}}, now_);
     drain(replica);
   }
 

@@ -27,7 +27,7 @@ std::string raft_simulation_options::describe() const {
   out << "seed " << seed << " replicas " << replicas << " reads " << (reads == raft::read_mode::lease ? "lease" : "read_index")
       << " loss " << loss_percent << " duplicate " << duplicate_percent << " delay " << delay_ms_max << " disk " << disk_ms_max
       << " crash " << crash_interval_ms << " cut " << cut_interval_ms << " pause " << pause_interval_ms << " drift "
-      << drift_percent << " flush " << flush_interval_ms;
+      << drift_percent << " flush " << flush_interval_ms << " transfer " << transfer_interval_ms;
   return out.str();
 }
 
@@ -61,6 +61,7 @@ void raft_simulation::start(std::size_t i) {
   ++m.life;
   m.role = {};
   m.lease.reset();
+  m.is_handing_over = false;
   m.reads.clear();
   m.applied = m.installed = m.replica->disk().applied_index;
   m.state = m.applied == log_index{} ? 0 : state_at_.at(m.applied.value);
@@ -88,6 +89,9 @@ void raft_simulation::crash(std::size_t i) {
   m.is_paused = false;
   m.held.clear();
   m.restarts_at = now_ + static_cast<std::int64_t>(dice_.between(1, 800)) * ms;
+  // Its connections break; now and then nobody notices.
+  for (auto& other : members_)
+    if (other.replica->is_up() && !other.is_paused && dice_.chance(3, 4)) other.replica->step(raft::connection_lost{m.replica->id()}, clock_of(other));
 }
 
 void raft_simulation::schedule(delivery d, std::int64_t delay_us) {
@@ -136,6 +140,11 @@ void raft_simulation::handle(const delivery& d) {
     case delivery::what::flushed:
       if (m.replaced) finish_replacement(m);
       break;
+    case delivery::what::prepared:
+      if (m.role.term != d.term || !m.is_handing_over) break;
+      m.lease.reset();
+      m.replica->step(raft::handover_prepared{d.term, dice_.chance(1, 10)}, clock_of(m));
+      break;
     case delivery::what::tick: {
       m.replica->step(raft::tick{}, clock_of(m));
       auto again = d;
@@ -154,6 +163,7 @@ void raft_simulation::drain(std::size_t i) {
       if (ready.role->role != raft::role_kind::leader || ready.role->term != m.role.term) m.views.clear();
       m.role = *ready.role;
       m.lease.reset();
+      m.is_handing_over = false;
       if (m.role.role == raft::role_kind::leader) {
         const auto [known, is_new] = leader_of_term_.emplace(m.role.term, m.replica->id());
         KAHUNA_CHECK(known->second == m.replica->id(), "two leaders of one term", m.role.term, options_.describe());
@@ -162,7 +172,20 @@ void raft_simulation::drain(std::size_t i) {
           KAHUNA_CHECK(term >= m.role.term || m.replica->core().last_index() >= acknowledged, options_.describe());
       }
     }
-    if (ready.lease && ready.lease->term == m.role.term) m.lease = ready.lease;
+    if (ready.lease && ready.lease->term == m.role.term && !m.is_handing_over) m.lease = ready.lease;
+    if (ready.handover && ready.handover->term == m.role.term) {
+      m.is_handing_over = ready.handover->is_under_way;
+      if (m.is_handing_over) {
+        ++handovers_;
+        // Whoever holds the lease hears of it a moment later, and answers reads until then.
+        delivery prepared;
+        prepared.kind = delivery::what::prepared;
+        prepared.replica = i;
+        prepared.life = m.life;
+        prepared.term = ready.handover->term;
+        schedule(prepared, static_cast<std::int64_t>(dice_.between(1, 20 * ms)));
+      }
+    }
     if (ready.write) {
       delivery done;
       done.kind = delivery::what::disk;
@@ -299,6 +322,17 @@ void raft_simulation::inject_faults() {
     m.is_paused = m.replica->is_up();
     m.resumes_at = now_ + static_cast<std::int64_t>(dice_.between(50, 1500)) * ms;
   }
+  if (falls_due(options_.transfer_interval_ms))
+    for (auto& m : members_) {
+      if (!m.replica->is_up() || m.is_paused || m.role.role != raft::role_kind::leader) continue;
+      const auto to = dice_.below(members_.size());
+      m.replica->step(raft::transfer_leadership{members_[to].replica->id(), true}, clock_of(m));
+      drain(static_cast<std::size_t>(m.replica->id().value - 1));
+      // The one who is asked may find it much later, when it is the last to be asked anything.
+      if (options_.pause_interval_ms == 0 || !members_[to].replica->is_up() || !dice_.chance(1, 2)) continue;
+      members_[to].is_paused = true;
+      members_[to].resumes_at = now_ + static_cast<std::int64_t>(dice_.between(200, 700)) * ms;
+    }
   for (auto& m : members_) {
     if (!falls_due(options_.flush_interval_ms) || !m.replica->is_up() || m.is_paused || m.replaced) continue;
     const auto upto = m.replica->core().applied_index();
@@ -326,7 +360,7 @@ void raft_simulation::offer_work() {
     auto& m = members_[i];
     if (!m.replica->is_up() || m.is_paused || m.role.role != raft::role_kind::leader) continue;
     // A partition bounds what is under way likewise.
-    const bool has_room = m.replica->core().last_index() - m.replica->core().commit_index() < 30;
+    const bool has_room = !m.is_handing_over && m.replica->core().last_index() - m.replica->core().commit_index() < 30;
     if (has_room && dice_.chance(1, 10)) {
       std::vector<shared_bytes> payloads;
       for (auto count = dice_.between(1, 4); count > 0; --count)

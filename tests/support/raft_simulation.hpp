@@ -28,6 +28,7 @@ struct raft_simulation_options {
   int cut_interval_ms = 0;     // a network cut about so often, some of one direction only
   int pause_interval_ms = 0;   // a replica is stopped and goes on later, its clock having run on
   int drift_percent = 0;       // clocks run up to this much faster or slower
+  int transfer_interval_ms = 0;  // a leader is asked to hand over about so often
   int flush_interval_ms = 0;   // the data is flushed about so often, and the log shortened behind it; 0: never
 
   std::string describe() const;
@@ -48,6 +49,7 @@ class raft_simulation {
   std::size_t lease_checks() const { return lease_checks_; }
   std::size_t snapshots_installed() const { return snapshots_installed_; }
   std::size_t longest_log() const { return longest_log_; }  // entries
+  std::size_t handovers() const { return handovers_; }  // that were begun
   std::size_t terms_led() const { return leader_of_term_.size(); }
   // Of everything that was applied, in its order.
   std::uint64_t digest() const { return digest_; }
@@ -56,11 +58,12 @@ class raft_simulation {
   struct delivery {
     std::int64_t at = 0;  // µs
     std::uint64_t order = 0;
-    enum class what : std::uint8_t { message, disk, tick, piece, flushed } kind = what::message;
+    enum class what : std::uint8_t { message, disk, tick, piece, flushed, prepared } kind = what::message;
     std::size_t replica = 0;
     std::uint64_t life = 0;  // of a disk or a tick: the start that it belongs to
     std::shared_ptr<const raft::peer_message> message;
     std::shared_ptr<const raft::snapshot_piece> piece;
+    term_id term;  // of a handover
 
     bool operator>(const delivery& other) const { return std::pair(at, order) > std::pair(other.at, other.order); }
   };
@@ -89,6 +92,7 @@ class raft_simulation {
     std::vector<delivery> held;          // while paused
     raft::role_change role;
     std::optional<raft::lease_grant> lease;
+    bool is_handing_over = false;  // it takes no lease and proposes nothing
     log_index applied;
     std::uint64_t state = 0;  // as of there
     std::map<node_id, view> views;     // that this leader sends
@@ -130,6 +134,7 @@ class raft_simulation {
   std::map<std::uint64_t, std::uint64_t> state_at_; // by index: what the entries up to there led to
   std::size_t snapshots_installed_ = 0;
   std::size_t longest_log_ = 0;
+  std::size_t handovers_ = 0;
   log_index highest_acknowledged_;
   std::map<term_id, log_index> acknowledged_in_;  // by term: the highest
   std::size_t acknowledged_ = 0;

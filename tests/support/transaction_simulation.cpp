@@ -416,6 +416,7 @@ void transaction_simulation::end_work(client& c) {
 
 // Reads a key and appends to it if nobody has changed it since: two operations, of which the second is a transaction by itself.
 void transaction_simulation::run_single(client& c) {
+  c.work.note = "single";
   const auto key = random_key();
   kv::partition_request read;
   read.client = c.id;
@@ -450,6 +451,7 @@ void transaction_simulation::run_single(client& c) {
 
 // All partitions are asked for their clocks, and then some keys and a bucket are read as of the latest.
 void transaction_simulation::run_snapshot(client& c) {
+  c.work.note = "snapshot";
   struct round {
     std::size_t missing = 0;
     timestamp moment;
@@ -505,6 +507,7 @@ void transaction_simulation::run_transaction(client& c) {
   c.header.timeout_ms = static_cast<std::uint32_t>(transaction_timeout.count());
   c.reading.reset();
   c.is_bucket = false;
+  c.work.note = c.header.locking == kv::locking_mode::optimistic ? "optimistic" : "pessimistic";
   next_step(c);
 }
 

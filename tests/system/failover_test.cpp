@@ -3,6 +3,7 @@
 #include "caf/test/unit_test.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "tests/support/cluster_fixture.hpp"
 #include "tests/support/partition_probe.hpp"
@@ -12,8 +13,10 @@ using namespace kahuna::testing;
 
 namespace {
 
-// What the product promises; a sanitizer's slowness is not the product's.
-constexpr double failover_ms_max = is_sanitized ? 10'000 : 1'500;
+// What the product promises of the median; a sanitizer's slowness is not the product's.
+constexpr double failover_ms_max = is_sanitized ? 10'000 : 400;
+
+int rounds() { return std::getenv("KAHUNA_FULL") != nullptr ? 20 : 7; }
 
 }  // namespace
 
@@ -26,7 +29,7 @@ CAF_TEST(after kill -9 of the busiest leader every partition serves again and no
   CAF_REQUIRE(load.wait_for_answers(200, milliseconds(10'000)));
 
   std::vector<double> times_ms;
-  for (int round = 0; round < 5; ++round) {
+  for (int round = 0; round < rounds(); ++round) {
     const int victim = nodes.busiest_leader();
     const auto led = nodes.view(victim)->led()[nodes.node_name(victim)];
     const auto killed_at = steady_clock::now();
@@ -50,6 +53,7 @@ CAF_TEST(after kill -9 of the busiest leader every partition serves again and no
   auto reader = connect_or_fail(nodes.endpoints());
   CAF_CHECK_EQUAL(joined(load.violations(reader)), "");
   std::sort(times_ms.begin(), times_ms.end());
-  CAF_MESSAGE("median of the failovers: " << times_ms[2] << " ms");
-  CAF_CHECK(times_ms[2] < failover_ms_max);
+  const auto median = times_ms[times_ms.size() / 2];
+  CAF_MESSAGE("median of the failovers: " << median << " ms, 90th percentile " << times_ms[times_ms.size() * 9 / 10] << " ms");
+  CAF_CHECK(median < failover_ms_max);
 }

@@ -1,0 +1,285 @@
+#include "client/transaction.hpp"
+
+#include <future>
+#include <mutex>
+#include <sstream>
+#include <type_traits>
+#include <utility>
+
+#include "core/routing/partition_map.hpp"
+
+namespace kahuna::client {
+
+namespace {
+
+error over(const std::string& why) { return {errc::aborted, "the transaction is over: " + why + "; begin it again"}; }
+
+// What a step names first decides which partition coordinates.
+std::optional<partition_id> anchor_of(const kv::transaction_step& step, std::uint32_t partitions) {
+  return std::visit(
+      [&](const auto& s) -> std::optional<partition_id> {
+        if constexpr (requires { s.key; })
+          return routing::partition_of_key(partitions, s.key);
+        else if constexpr (requires { s.bucket; })
+          return routing::partition_of_bucket(partitions, s.bucket);
+        else
+          return std::nullopt;
+      },
+      step);
+}
+
+}  // namespace
+
+timestamp moment_of(std::uint64_t number) {
+  return number < (std::uint64_t{1} << 52) ? timestamp{(number << 16) | 0xFFFF} : timestamp{number};
+}
+
+// Shared with the answers that are on their way.
+struct transaction::state {
+  enum class phase : std::uint8_t { open, ended, aborted };
+
+  mutable std::mutex mutex;
+  std::shared_ptr<transaction_channel> channel;
+  kv::transaction_header header;
+  timestamp as_of;  // not 0: read-only
+  bool has_anchor = false;
+  std::uint32_t number = 0;  // of the last step that the coordinator has taken
+  bool is_under_way = false;
+  phase in = phase::open;
+  std::string why;  // aborted
+
+  // What can be said without asking anybody; nothing: it is to be asked.
+  std::optional<kv::operation_response> answer_here(const kv::transaction_step& step);
+  kv::operation ask(kv::transaction_step step);
+  void took(const kv::transaction_step& step, const kv::operation_response& response);
+};
+
+std::optional<kv::operation_response> transaction::state::answer_here(const kv::transaction_step& step) {
+  const bool is_commit = std::holds_alternative<kv::commit_step>(step);
+  const bool is_rollback = std::holds_alternative<kv::rollback_step>(step);
+  if (is_under_way) return error{errc::invalid_argument, "the step before is still under way"};
+  if (in == phase::ended) return error{errc::invalid_argument, "the transaction has ended"};
+  if (in == phase::aborted) {
+    if (!is_rollback) return over(why);
+    in = phase::ended;
+    return kv::rollback_response{};
+  }
+  if ((is_commit || is_rollback) && (as_of != timestamp{} || !has_anchor)) {
+    // Nothing of it is anywhere else.
+    in = phase::ended;
+    if (is_rollback) return kv::rollback_response{};
+    return kv::commit_response{as_of != timestamp{} ? as_of : header.id.began_at};
+  }
+  if (as_of == timestamp{} || is_commit || is_rollback) return std::nullopt;
+  if (std::holds_alternative<kv::get_request>(step) || std::holds_alternative<kv::exists_request>(step) ||
+      std::holds_alternative<kv::get_by_bucket_request>(step))
+    return std::nullopt;
+  return error{errc::invalid_argument, "a transaction as of a moment only reads"};
+}
+
+kv::operation transaction::state::ask(kv::transaction_step step) {
+  is_under_way = true;
+  if (as_of != timestamp{}) {
+    if (auto* get = std::get_if<kv::get_request>(&step)) {
+      if (!get->at_revision && get->as_of == timestamp{}) get->as_of = as_of;
+      return std::move(*get);
+    }
+    auto exists = std::get<kv::exists_request>(step);
+    if (exists.as_of == timestamp{}) exists.as_of = as_of;
+    return exists;
+  }
+  if (!has_anchor) {
+    header.anchor = *anchor_of(step, channel->partitions());
+    has_anchor = true;
+  }
+  return kv::transaction_request{header, number + 1, std::move(step)};
+}
+
+void transaction::state::took(const kv::transaction_step& step, const kv::operation_response& response) {
+  is_under_way = false;
+  if (as_of != timestamp{}) return;
+  const auto* failure = std::get_if<error>(&response);
+  // A step that is no valid one the coordinator has not taken.
+  if (failure != nullptr && failure->code == errc::invalid_argument) return;
+  ++number;
+  const bool is_end = std::holds_alternative<kv::commit_step>(step) || std::holds_alternative<kv::rollback_step>(step);
+  if (failure == nullptr || failure->code == errc::data_corrupted) {
+    if (is_end) in = phase::ended;
+    return;
+  }
+  // Aborted; or nobody knows what the coordinator has of it.
+  in = phase::aborted;
+  why = failure->message;
+}
+
+transaction::transaction(std::shared_ptr<transaction_channel> channel, transaction_options options, timestamp began_at,
+                         std::uint64_t number)
+    : state_(std::make_shared<state>()) {
+  state_->channel = std::move(channel);
+  state_->header.id = {began_at, state_->channel->client_id(), number};
+  state_->header.locking = options.locking;
+  state_->header.timeout_ms = static_cast<std::uint32_t>(options.timeout.count());
+  state_->as_of = options.as_of;
+}
+
+transaction::transaction(transaction&&) noexcept = default;
+
+transaction& transaction::operator=(transaction&& other) noexcept {
+  std::swap(state_, other.state_);
+  return *this;
+}
+
+transaction::~transaction() {
+  if (state_ == nullptr) return;
+  std::optional<kv::operation> last;
+  {
+    const std::lock_guard guard(state_->mutex);
+    // Also one that failed may be open at its coordinator. Nobody waits for the answer: its deadline would do the same.
+    if (state_->in != state::phase::ended && state_->has_anchor)
+      last = kv::transaction_request{state_->header, state_->number + 1 + (state_->is_under_way ? 1 : 0), kv::rollback_step{}};
+  }
+  if (last) state_->channel->submit(std::move(*last), [](const kv::operation_response&) {});
+}
+
+std::string transaction::id() const {
+  std::ostringstream out;
+  const auto& id = state_->header.id;
+  out << id.began_at << '-' << std::hex << id.client << '-' << std::dec << id.number;
+  return out.str();
+}
+
+timestamp transaction::moment() const { return state_->as_of; }
+
+bool transaction::is_open() const {
+  const std::lock_guard guard(state_->mutex);
+  return state_->in == state::phase::open;
+}
+
+void transaction::submit(kv::transaction_step step, step_done done) {
+  std::optional<kv::operation_response> here;
+  std::optional<kv::operation> asked;
+  {
+    const std::lock_guard guard(state_->mutex);
+    here = state_->answer_here(step);
+    if (!here) asked = state_->ask(step);
+  }
+  if (here) return done(std::move(*here));
+  state_->channel->submit(std::move(*asked), [state = state_, step = std::move(step), done = std::move(done)](kv::operation_response response) {
+    {
+      const std::lock_guard guard(state->mutex);
+      state->took(step, response);
+    }
+    done(std::move(response));
+  });
+}
+
+// --- lists --------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// A bucket in the transaction, page by page.
+struct bucket_reading : std::enable_shared_from_this<bucket_reading> {
+  std::function<void(kv::transaction_step, transaction::step_done)> ask;
+  kv::get_by_bucket_request request;
+  std::uint32_t limit = 0;
+  key_list list;
+  transaction::list_done done;
+
+  void next() {
+    auto self = shared_from_this();
+    ask(request, [self](kv::operation_response response) { self->took(std::move(response)); });
+  }
+
+  void took(kv::operation_response response) {
+    if (auto* failure = std::get_if<error>(&response)) return done(std::move(*failure));
+    auto* page = std::get_if<kv::list_response>(&response);
+    if (page == nullptr) return done(error{errc::internal, "a node answered an operation with another one's answer"});
+    for (auto& item : page->items) list.items.push_back(std::move(item));
+    const bool is_full = limit != 0 && list.items.size() >= limit;
+    if (is_full || page->continue_after.empty()) {
+      list.has_more = is_full && page->has_more;
+      return done(std::move(list));
+    }
+    request.after = page->continue_after;
+    request.view = page->view;
+    if (limit != 0) request.limit = limit - static_cast<std::uint32_t>(list.items.size());
+    next();
+  }
+};
+
+}  // namespace
+
+void transaction::submit_list(const std::string& bucket, list_options options, list_done done) {
+  timestamp as_of;
+  std::shared_ptr<transaction_channel> channel;
+  {
+    const std::lock_guard guard(state_->mutex);
+    as_of = state_->as_of;
+    channel = state_->channel;
+    if (as_of != timestamp{})
+      if (auto here = state_->answer_here(kv::get_by_bucket_request{})) return done(std::get<error>(*here));
+  }
+  if (as_of != timestamp{}) {
+    if (options.as_of == timestamp{}) options.as_of = as_of;
+    return channel->submit_list({list_kind::bucket, bucket, std::move(options)}, std::move(done));
+  }
+  auto reading = std::make_shared<bucket_reading>();
+  reading->request.bucket = bucket.ends_with('/') ? bucket.substr(0, bucket.size() - 1) : bucket;
+  reading->request.space = options.space;
+  reading->request.after = std::move(options.after);
+  reading->request.as_of = options.as_of;
+  reading->request.limit = reading->limit = options.limit;
+  reading->done = std::move(done);
+  // Steps of the transaction's state, which outlives the object where it is given up.
+  reading->ask = [state = state_](kv::transaction_step step, step_done step_answered) {
+    transaction steps{state};
+    steps.submit(std::move(step), std::move(step_answered));
+    steps.state_.reset();
+  };
+  reading->next();
+}
+
+// --- blocking -----------------------------------------------------------------------------------------------------
+
+namespace {
+
+template <class Response>
+result<Response> wait_for(transaction& t, kv::transaction_step step) {
+  // Shared: the waiter may be gone before set_value() has returned.
+  auto answered = std::make_shared<std::promise<kv::operation_response>>();
+  auto future = answered->get_future();
+  t.submit(std::move(step), [answered](kv::operation_response response) { answered->set_value(std::move(response)); });
+  auto response = future.get();
+  if (auto* answer = std::get_if<Response>(&response)) return std::move(*answer);
+  if (auto* failure = std::get_if<error>(&response)) return std::move(*failure);
+  return error{errc::internal, "a node answered an operation with another one's answer"};
+}
+
+}  // namespace
+
+result<kv::set_response> transaction::set(kv::set_request request) { return wait_for<kv::set_response>(*this, std::move(request)); }
+result<kv::get_response> transaction::get(kv::get_request request) { return wait_for<kv::get_response>(*this, std::move(request)); }
+result<kv::exists_response> transaction::exists(kv::exists_request request) {
+  return wait_for<kv::exists_response>(*this, std::move(request));
+}
+result<kv::delete_response> transaction::erase(kv::delete_request request) {
+  return wait_for<kv::delete_response>(*this, std::move(request));
+}
+result<kv::extend_response> transaction::extend(kv::extend_request request) {
+  return wait_for<kv::extend_response>(*this, std::move(request));
+}
+result<kv::commit_response> transaction::commit() { return wait_for<kv::commit_response>(*this, kv::commit_step{}); }
+
+std::optional<error> transaction::rollback() {
+  const auto done = wait_for<kv::rollback_response>(*this, kv::rollback_step{});
+  return done ? std::nullopt : std::optional(done.error());
+}
+
+result<key_list> transaction::get_by_bucket(const std::string& bucket, list_options options) {
+  auto answered = std::make_shared<std::promise<result<key_list>>>();
+  auto future = answered->get_future();
+  submit_list(bucket, std::move(options), [answered](result<key_list> list) { answered->set_value(std::move(list)); });
+  return future.get();
+}
+
+}  // namespace kahuna::client

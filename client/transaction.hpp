@@ -1,0 +1,91 @@
+// A transaction of a client: what is read and written in it takes effect as a whole at its commit, or not at all.
+//
+//   auto t = kahuna.begin();
+//   if (!t) … t.error() …
+//   auto account = t->get({.key = "accounts/a"});
+//   t->set({.key = "accounts/a", .value = …});
+//   auto committed = t->commit();
+//
+// The coordinator keeps what is written; the destructor rolls back. A transaction that lost a conflict, or ran past its deadline, is
+// over: every call answers `aborted`, and it is to be begun again (client::run_transaction does that). One that was begun as of a
+// moment only reads, holds up nobody and is never aborted.
+//
+// One thread at a time, one call at a time. Copies nothing: movable only.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "client/key_list.hpp"
+#include "core/base/errc.hpp"
+#include "core/kv/operation.hpp"
+
+namespace kahuna::client {
+
+struct transaction_options {
+  kv::locking_mode locking = kv::locking_mode::pessimistic;
+  std::chrono::milliseconds timeout{kv::transaction_timeout_ms_default};  // from its first step; then it is rolled back
+  timestamp as_of{};       // not 0: only reads, as the keys were then
+  bool is_as_of_now = false;  // only reads, of everything that was acknowledged before it began
+};
+
+// A number as users give it: below 2^52 it is Unix time in milliseconds, of which the last stamp is meant; else a commit timestamp.
+timestamp moment_of(std::uint64_t number);
+
+// How the operations of one connection are asked: given to a transaction by the client that it is of.
+class transaction_channel {
+ public:
+  virtual ~transaction_channel() = default;
+  virtual void submit(kv::operation op, std::function<void(kv::operation_response)> done) = 0;
+  virtual void submit_list(list_query query, std::function<void(result<key_list>)> done) = 0;
+  virtual std::uint64_t client_id() const = 0;
+  virtual std::uint32_t partitions() const = 0;
+};
+
+class transaction {
+ public:
+  using step_done = std::function<void(kv::operation_response)>;
+  using list_done = std::function<void(result<key_list>)>;
+
+  // `began_at` and `number` name it (txn::transaction_id). Of a read-only one `options.as_of` is the moment.
+  transaction(std::shared_ptr<transaction_channel> channel, transaction_options options, timestamp began_at, std::uint64_t number);
+  transaction(transaction&&) noexcept;
+  transaction& operator=(transaction&&) noexcept;
+  ~transaction();
+
+  // For people and logs: "115596328968060933-1f-2".
+  std::string id() const;
+  // Of one that only reads: as of when. 0 of another.
+  timestamp moment() const;
+  // Whether neither commit nor rollback has been called, nor anything has ended it.
+  bool is_open() const;
+
+  // Errors, besides those of the single operations: aborted; invalid_argument also for a call after the end, for a write as of a
+  // moment, and for a step while another is under way: that code never ends the transaction.
+  result<kv::set_response> set(kv::set_request request);
+  result<kv::get_response> get(kv::get_request request);
+  result<kv::exists_response> exists(kv::exists_request request);
+  result<kv::delete_response> erase(kv::delete_request request);
+  result<kv::extend_response> extend(kv::extend_request request);
+  result<key_list> get_by_bucket(const std::string& bucket, list_options options = {});
+  // `timeout`: it is not known whether it was committed.
+  result<kv::commit_response> commit();
+  std::optional<error> rollback();
+
+  // The same without waiting: `done` runs once, on a thread of the client's or before this returns, and must not block.
+  void submit(kv::transaction_step step, step_done done);
+  void submit_list(const std::string& bucket, list_options options, list_done done);
+
+ private:
+  struct state;
+
+  explicit transaction(std::shared_ptr<state> shared) : state_(std::move(shared)) {}
+
+  std::shared_ptr<state> state_;
+};
+
+}  // namespace kahuna::client
