@@ -114,6 +114,13 @@ void transaction_manager_core::took_decision(transaction& t, const transaction_s
     t.in = phase::active;
     return abort(t, status.why);
   }
+  if (status.is_repeated) {
+    // Another leader has coordinated and committed it: steps that came late have begun it again here, and what this one had
+    // promised to it must not be written a second time.
+    answer(t, commit_response{status.committed});
+    t.in = phase::active;
+    return abort(t, "it was committed before");
+  }
   auto others = participants_of(t);
   others.erase(options_.self);
   finish_committed(t, status.committed, {others.begin(), others.end()});

@@ -366,12 +366,13 @@ struct transaction_status {
   transaction_state state = transaction_state::pending;
   timestamp committed;
   std::string why;  // of an abort, for people
+  bool is_repeated = false;  // to a commit: it was committed before, by an earlier request
 
   friend bool operator==(const transaction_status&, const transaction_status&) = default;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& state& committed& why;
+    archive& state& committed& why& is_repeated;
   }
 };
 

@@ -67,7 +67,10 @@ void transaction_manager_core::take_step_of(transaction& t, partition_request& r
   if (!t.answer) return reply(request.origin, error{errc::unavailable, "the step before is still under way"});
   // What the missing step would have done nobody knows.
   if (asked.number != t.step_number + 1) {
+    const auto id = t.header.id;
     abort(t, "a step of it is missing");
+    // It may have been begun again here by a step that came late, and have been committed before, where it was coordinated then.
+    if (std::holds_alternative<commit_step>(asked.step)) return look_up(id, *term_, request.origin, identity_of(request));
     return reply(request.origin, over("a step of it is missing"));
   }
   begin_step(t, request);

@@ -69,7 +69,7 @@ std::string append_history::check(const std::map<std::string, std::vector<std::u
       const auto writer = writer_of.find(value);
       if (writer == writer_of.end()) return "key " + key + " holds " + std::to_string(value) + ", which nobody wrote";
       if (transactions_[writer->second].ended_as == append_transaction::outcome::aborted)
-        return "aborted write: key " + key + " holds " + std::to_string(value) + " of aborted transaction " + std::to_string(writer->second);
+        return "aborted write: key " + key + " holds " + std::to_string(value) + " of aborted transaction " + describe(transactions_[writer->second]);
       observed.insert(writer->second);
     }
 
