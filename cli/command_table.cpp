@@ -15,8 +15,15 @@ const std::vector<command_option>& page_options() {
   return options;
 }
 
+std::vector<command_option> bucket_options(const command_option& as_of) {
+  auto options = page_options();
+  options.push_back(as_of);
+  return options;
+}
+
 std::vector<command_row> make_table() {
-  const command_option as_of{
+  const command_option as_of{"as of", "TIMESTAMP", "what was so then: a commit timestamp, Unix ms, or now", {}, {"now"}};
+  const command_option version_as_of{
       "as of", "TIMESTAMP", "the version that was current then: a commit timestamp, Unix ms, or now", {"at"}, {"now"}};
   return {
       {"set",
@@ -33,11 +40,11 @@ std::vector<command_row> make_table() {
       {"get",
        group::keys,
        {"KEY"},
-       {{"at", "REVISION", "this revision, from the history", {"as of"}}, as_of},
+       {{"at", "REVISION", "this revision, from the history", {"as of"}}, version_as_of},
        "print the value of a key",
        "get `my-config` at 0",
        true},
-      {"exists", group::keys, {"KEY"}, {}, "tell whether a key is there", "exists `my-config`", true},
+      {"exists", group::keys, {"KEY"}, {as_of}, "tell whether a key is there", "exists `my-config`", true},
       {"delete", group::keys, {"KEY"}, {}, "delete a key; its history is kept", "delete `my-config`", true},
       {"extend",
        group::keys,
@@ -49,11 +56,11 @@ std::vector<command_row> make_table() {
       {"get by bucket",
        group::lists,
        {"BUCKET"},
-       page_options(),
+       bucket_options(as_of),
        "list the keys of a bucket, as one consistent read",
        "get by bucket services/auth limit 100",
        true},
-      {"get by prefix", group::lists, {"BUCKET"}, page_options(), "the same", "get by prefix services/auth", true},
+      {"get by prefix", group::lists, {"BUCKET"}, bucket_options(as_of), "the same", "get by prefix services/auth", true},
       {"scan by prefix",
        group::lists,
        {"PREFIX"},

@@ -18,6 +18,7 @@ namespace kahuna::cli {
 namespace {
 
 const std::string prompt = "kahuna> ";
+const std::string transaction_prompt = "kahuna*> ";  // a transaction is open
 
 // Where the client's thread leaves an answer; kept by it alone once nobody waits any more.
 struct mailbox {
@@ -27,8 +28,9 @@ struct mailbox {
 
 }  // namespace
 
-interactive_shell::interactive_shell(starter start, shell_events& events, history_file history, bool is_coloured)
+interactive_shell::interactive_shell(starter start, std::function<bool()> has_transaction, shell_events& events, history_file history, bool is_coloured)
     : start_(std::move(start)),
+      has_transaction_(std::move(has_transaction)),
       events_(events),
       history_(std::move(history)),
       is_coloured_(is_coloured),
@@ -48,7 +50,7 @@ std::optional<int> interactive_shell::run(session& lines) {
 
 // Nothing: the input is at its end, or a signal has ended the shell.
 std::optional<std::string> interactive_shell::read_text() {
-  editor_.begin(prompt);
+  editor_.begin(has_transaction_() ? transaction_prompt : prompt);
   for (;;) {
     wait(STDIN_FILENO);
     if (ended_by_) return std::nullopt;

@@ -23,11 +23,11 @@ class session;
 
 class interactive_shell {
  public:
-  // Asks without waiting: as start_command().
+  // Asks without waiting: as command_runner::start().
   using starter = std::function<void(const request&, std::function<void(outcome)>)>;
 
   // `events` hears of connections already; it outlives the starter's client.
-  interactive_shell(starter start, shell_events& events, history_file history, bool is_coloured);
+  interactive_shell(starter start, std::function<bool()> has_transaction, shell_events& events, history_file history, bool is_coloured);
 
   // For the session: waits for the answer, or for a Ctrl-C.
   answer run_request(const request& asked);
@@ -44,6 +44,7 @@ class interactive_shell {
   void take_connection_changes();
 
   starter start_;
+  std::function<bool()> has_transaction_;  // the prompt shows it
   shell_events& events_;
   history_file history_;
   bool is_coloured_;

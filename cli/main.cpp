@@ -29,7 +29,7 @@ int complain(const std::string& message, exit_status status) {
   return status;
 }
 
-int run_one_shot(client::client& connection, cli::session& session, const cli::options& chosen) {
+int run_one_shot(cli::command_runner& runner, cli::session& session, const cli::options& chosen) {
   auto asked = *chosen.one_shot;
   if (chosen.is_value_from_input) {
     auto& statement = std::get<kv::statement>(asked);
@@ -40,7 +40,7 @@ int run_one_shot(client::client& connection, cli::session& session, const cli::o
     }
     std::get<kv::set_request>(statement.what).value = shared_bytes(std::move(*value));
   }
-  session.print(cli::run_command(connection, asked));
+  session.print(runner.run(asked));
   return session.has_failed() ? had_error : answered;
 }
 
@@ -74,13 +74,12 @@ cli::output_style style_for(const cli::options& chosen, int error_descriptor) {
 
 int run_interactive(client::client& connection, cli::shell_events& events, const cli::options& chosen) {
   const auto style = style_for(chosen, STDOUT_FILENO);
-  const auto start = [&](const cli::request& asked, std::function<void(cli::outcome)> done) {
-    cli::start_command(connection, asked, std::move(done));
-  };
+  cli::command_runner runner(connection);
+  const auto start = [&](const cli::request& asked, std::function<void(cli::outcome)> done) { runner.start(asked, std::move(done)); };
   std::optional<int> ended_by;
   bool has_failed = false;
   {
-    cli::interactive_shell shell(start, events, cli::history_file(cli::history_path(std::getenv)), style.is_coloured);
+    cli::interactive_shell shell(start, [&] { return runner.has_transaction(); }, events, cli::history_file(cli::history_path(std::getenv)), style.is_coloured);
     cli::session session([&](const cli::request& asked) { return shell.run_request(asked); }, style, std::cout, std::cout,
                          chosen.format == cli::output_format::console ? &std::cout : nullptr);
     ended_by = shell.run(session);
@@ -120,7 +119,8 @@ int main(int argc, char** argv) {
                     is_usage ? bad_usage : nobody_reached);
   }
   if (is_interactive) return run_interactive(*connection, events, chosen);
-  const auto run = [&](const cli::request& asked) { return cli::run_command(*connection, asked); };
+  cli::command_runner runner(*connection);
+  const auto run = [&](const cli::request& asked) { return runner.run(asked); };
   // One-shot console errors leave standard output to answers, so that `v=$(kahuna-cli --get k)` never holds a complaint.
   const bool is_one_shot = chosen.one_shot.has_value();
   const bool is_console = chosen.format == cli::output_format::console;
@@ -128,5 +128,5 @@ int main(int argc, char** argv) {
   // Carets go beside the answers, of which there is one line for each command.
   const auto style = style_for(chosen, &error_output == &std::cerr ? STDERR_FILENO : STDOUT_FILENO);
   cli::session session(run, style, std::cout, error_output, is_console ? &std::cerr : nullptr);
-  return is_one_shot ? run_one_shot(*connection, session, chosen) : run_session(session, chosen);
+  return is_one_shot ? run_one_shot(runner, session, chosen) : run_session(session, chosen);
 }

@@ -110,6 +110,10 @@ struct console_writer {
   std::string operator()(const kv::delete_response& r) const { return line(r.revision, r.is_deleted ? "deleted" : "not found"); }
   std::string operator()(const kv::extend_response& r) const { return line(r.revision, r.is_extended ? "extended" : "not found"); }
 
+  std::string operator()(const begun_answer&) const { return "begun " + elapsed() + "\n"; }
+  std::string operator()(const kv::commit_response&) const { return "committed " + elapsed() + "\n"; }
+  std::string operator()(const kv::rollback_response&) const { return "rolled back " + elapsed() + "\n"; }
+
   std::string operator()(const client::key_list& list) const {
     // One key of thousands of bytes would push all values out of sight.
     constexpr std::size_t key_columns_max = 60;
@@ -231,6 +235,16 @@ struct json_writer {
     object["items"] = std::move(items);
     if (list.has_more) object["more"] = true;
   }
+
+  void operator()(const begun_answer& b) const {
+    object["status"] = "begun";
+    object["transaction"] = b.transaction;
+  }
+  void operator()(const kv::commit_response& r) const {
+    object["status"] = "committed";
+    put_modified(object, r.modified);
+  }
+  void operator()(const kv::rollback_response&) const { object["status"] = "rolled back"; }
 
   void operator()(const cluster_answer& c) const {
     object["status"] = "found";

@@ -47,10 +47,17 @@ struct client::implementation {
     cluster_found found;
   };
 
-  ~implementation() {
-    for (const auto& lane : lanes) caf::anon_send(lane.actor, stop_client{});
-    lanes.clear();
-    system.reset();  // waits for the actors
+  ~implementation() { shut_down(); }
+
+  // Transactions may outlive their client, and answers on their way hold them: so this is done on the thread of whoever ends the
+  // client, never on an actor's, which it waits for.
+  void shut_down() {
+    if (is_shut_down.exchange(true)) return;
+    for (auto& lane : lanes) {
+      caf::anon_send(lane.actor, stop_client{});
+      lane.actor = client_handle();
+    }
+    system.reset();
   }
 
   std::size_t choose_lane() { return next_lane.fetch_add(1, std::memory_order_relaxed) % lanes.size(); }
@@ -58,6 +65,7 @@ struct client::implementation {
   void submit(submission s) { submit_on(choose_lane(), std::move(s)); }
 
   void submit_on(std::size_t number, submission s) {
+    if (is_shut_down) return s.done(error{errc::unavailable, "the client was closed"});
     auto& lane = lanes[number];
     bool is_first = false;
     {
@@ -85,6 +93,7 @@ struct client::implementation {
   }
 
   void submit_list(list_query query, std::function<void(result<key_list>)> done) {
+    if (is_shut_down) return done(error{errc::unavailable, "the client was closed"});
     caf::anon_send(lanes.front().actor, list_submission{std::move(query), options.timeout, std::move(done)});
   }
 
@@ -93,6 +102,7 @@ struct client::implementation {
   std::unique_ptr<caf::actor_system> system;
   std::vector<lane> lanes;
   std::atomic<std::size_t> next_lane{0};
+  std::atomic<bool> is_shut_down{false};
   std::atomic<std::uint64_t> next_transaction{1};
 };
 
@@ -160,8 +170,13 @@ result<client> client::connect(client_options options) {
 
 client::client(std::shared_ptr<implementation> implementation) : implementation_(std::move(implementation)) {}
 client::client(client&&) noexcept = default;
-client& client::operator=(client&&) noexcept = default;
-client::~client() = default;
+client& client::operator=(client&& other) noexcept {
+  std::swap(implementation_, other.implementation_);
+  return *this;
+}
+client::~client() {
+  if (implementation_ != nullptr) implementation_->shut_down();
+}
 
 result<kv::set_response> client::set(kv::set_request request) {
   return implementation_->call<kv::set_response>(std::move(request));

@@ -30,10 +30,6 @@ std::optional<partition_id> anchor_of(const kv::transaction_step& step, std::uin
 
 }  // namespace
 
-timestamp moment_of(std::uint64_t number) {
-  return number < (std::uint64_t{1} << 52) ? timestamp{(number << 16) | 0xFFFF} : timestamp{number};
-}
-
 // Shared with the answers that are on their way.
 struct transaction::state {
   enum class phase : std::uint8_t { open, ended, aborted };

@@ -33,9 +33,6 @@ struct transaction_options {
   bool is_as_of_now = false;  // only reads, of everything that was acknowledged before it began
 };
 
-// A number as users give it: below 2^52 it is Unix time in milliseconds, of which the last stamp is meant; else a commit timestamp.
-timestamp moment_of(std::uint64_t number);
-
 // How the operations of one connection are asked: given to a transaction by the client that it is of.
 class transaction_channel {
  public:

@@ -279,13 +279,13 @@ class parser {
     switch (row->meaning) {
       case verb::set: return parse_set(space);
       case verb::get: return is_keyword("by") ? parse_get_by(space) : parse_get(space);
-      case verb::exists: return parse_key_alone<exists_request>(space);
+      case verb::exists: return parse_exists(space);
       case verb::erase: return parse_key_alone<delete_request>(space);
       case verb::extend: return parse_extend(space);
       case verb::scan: return parse_scan(space);
       case verb::begin: return parse_begin();
-      case verb::commit:
-      case verb::rollback: statement_.what = transaction_command{statement_.op_name}; return parse_end("end of line");
+      case verb::commit: statement_.what = commit_step{}; return parse_end("end of line");
+      case verb::rollback: statement_.what = rollback_step{}; return parse_end("end of line");
     }
     return fail(1, "unknown command");
   }
@@ -321,6 +321,7 @@ class parser {
     get_request request{.space = space};
     if (!take_key(request.key)) return false;
     bool is_as_of = false;
+    moment when;
     while (here().kind != token_kind::end) {
       const bool is_at = is_keyword("at");
       if (!is_at && !is_keyword("as")) return fail_expecting("at, as of or end of line");
@@ -329,24 +330,41 @@ class parser {
       if (is_at) {
         if (!enter_option("at") || !take_number("a revision", request.at_revision.emplace())) return false;
       } else {
-        if (!parse_as_of()) return false;
+        if (!parse_as_of(when)) return false;
         is_as_of = true;
       }
     }
-    if (is_as_of)
-      statement_.what = transaction_command{"as of"};
-    else
-      statement_.what = std::move(request);
+    request.as_of = when.stamp;
+    statement_.what = std::move(request);
     return true;
   }
 
+  // As of now is how everything is read that names no moment.
+  struct moment {
+    timestamp stamp;
+    bool is_now = false;
+  };
+
   // Requires that `as` is here.
-  bool parse_as_of() {
+  bool parse_as_of(moment& when) {
     if (!enter_option("as")) return false;
     if (!skip("of")) return fail_expecting("of");
-    if (skip("now")) return true;
-    std::int64_t stamp = 0;
-    return take_number("a timestamp or now", stamp, 0);
+    when.is_now = skip("now");
+    if (when.is_now) return true;
+    std::int64_t number = 0;
+    if (!take_number("a timestamp or now", number, 0)) return false;
+    when.stamp = moment_of(static_cast<std::uint64_t>(number));
+    return true;
+  }
+
+  bool parse_exists(durability space) {
+    exists_request request{.space = space};
+    if (!take_key(request.key)) return false;
+    moment when;
+    if (is_keyword("as") && !parse_as_of(when)) return false;
+    request.as_of = when.stamp;
+    statement_.what = std::move(request);
+    return parse_end("as of or end of line");
   }
 
   template <class Request>
@@ -395,8 +413,12 @@ class parser {
         list.limit = static_cast<std::uint32_t>(limit);
       } else if (is_keyword("after")) {
         if (!enter_option("after") || !take_name("a key", list.after)) return false;
+      } else if (is_keyword("as") && !list.is_scan) {
+        moment when;
+        if (!parse_as_of(when)) return false;
+        list.as_of = when.stamp;
       } else {
-        return fail_expecting("limit, after or end of line");
+        return fail_expecting(list.is_scan ? "limit, after or end of line" : "limit, after, as of or end of line");
       }
     }
     statement_.what = std::move(list);
@@ -404,20 +426,28 @@ class parser {
   }
 
   bool parse_begin() {
+    begin_command begin;
     while (here().kind != token_kind::end) {
       if (is_keyword("locking")) {
         if (!enter_option("locking") || !take_equals()) return false;
-        if (!skip("optimistic") && !skip("pessimistic")) return fail_expecting("optimistic or pessimistic");
+        const bool is_optimistic = skip("optimistic");
+        if (!is_optimistic && !skip("pessimistic")) return fail_expecting("optimistic or pessimistic");
+        begin.locking = is_optimistic ? locking_mode::optimistic : locking_mode::pessimistic;
       } else if (is_keyword("timeout")) {
         std::int64_t timeout_ms = 0;
-        if (!enter_option("timeout") || !take_equals() || !take_number("a time in milliseconds", timeout_ms, 1)) return false;
+        if (!enter_option("timeout") || !take_equals() || !take_number("a time in milliseconds", timeout_ms, 1, transaction_timeout_ms_max))
+          return false;
+        begin.timeout_ms = static_cast<std::uint32_t>(timeout_ms);
       } else if (is_keyword("as")) {
-        if (!parse_as_of()) return false;
+        moment when;
+        if (!parse_as_of(when)) return false;
+        begin.as_of = when.stamp;
+        begin.is_as_of_now = when.is_now;
       } else {
         return fail_expecting("locking, timeout, as of or end of line");
       }
     }
-    statement_.what = transaction_command{"begin"};
+    statement_.what = begin;
     return true;
   }
 

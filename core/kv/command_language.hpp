@@ -3,14 +3,15 @@
 //   line    = [ command ] [ "#" anything ]
 //   command = ( "set" | "eset" ) key value { "nx" | "xx" | "cmp" value | "cmprev" number | "ex" number }
 //           | ( "get" | "eget" ) key [ "at" number | "as" "of" ( number | "now" ) ]
-//           | ( "exists" | "eexists" | "delete" | "edelete" ) key
+//           | ( "exists" | "eexists" ) key [ "as" "of" ( number | "now" ) ]
+//           | ( "delete" | "edelete" ) key
 //           | ( "extend" | "eextend" ) key number
 //           | ( "get" | "eget" ) "by" ( "bucket" | "prefix" ) key { page }
 //           | ( "scan" | "escan" ) "by" "prefix" key { page }
 //           | "begin" { "locking" "=" ( "optimistic" | "pessimistic" ) | "timeout" "=" number
 //                     | "as" "of" ( number | "now" ) }
 //           | "commit" | "rollback"
-//   page    = "limit" number | "after" key
+//   page    = "limit" number | "after" key | "as" "of" ( number | "now" )        no "as of" in a scan
 //   key     = quoted | bare
 //   value   = quoted | decimal | "true" | "false"        a decimal, true and false are kept as typed
 //   quoted  = text in "…", '…' or `…`, with the escapes \n \t \r \\ \xHH and the enclosing quote after a backslash
@@ -44,19 +45,22 @@ struct list_command {
   durability space = durability::persistent;
   std::uint32_t limit = 0;  // 0 = all; never written so
   std::string after{};      // only keys greater than this; empty = from the start
+  timestamp as_of{};        // 0 = now
 
   friend bool operator==(const list_command&, const list_command&) = default;
 };
 
-// Something that only transactions can answer.
-struct transaction_command {
-  std::string name;  // "begin", "commit", "rollback", or "as of" for a get with that clause
+struct begin_command {
+  locking_mode locking = locking_mode::pessimistic;
+  std::uint32_t timeout_ms = transaction_timeout_ms_default;
+  timestamp as_of{};           // not 0: as the keys were then
+  bool is_as_of_now = false;
 
-  friend bool operator==(const transaction_command&, const transaction_command&) = default;
+  friend bool operator==(const begin_command&, const begin_command&) = default;
 };
 
-using command =
-    std::variant<set_request, get_request, exists_request, delete_request, extend_request, list_command, transaction_command>;
+using command = std::variant<set_request, get_request, exists_request, delete_request, extend_request, list_command, begin_command,
+                             commit_step, rollback_step>;
 
 struct statement {
   std::string op_name;             // the command without its arguments, in lower case: "eset", "get by prefix"

@@ -28,6 +28,11 @@ enum class locking_mode : std::uint8_t { pessimistic = 0, optimistic = 1 };
 inline constexpr std::uint32_t transaction_timeout_ms_default = 5'000;
 inline constexpr std::uint32_t transaction_timeout_ms_max = 600'000;
 
+// A number as users give it: below 2^52 it is Unix time in milliseconds, of which the last stamp is meant; else a commit timestamp.
+constexpr timestamp moment_of(std::uint64_t number) {
+  return timestamp{number < (std::uint64_t{1} << 52) ? (number << 16) | 0xFFFF : number};
+}
+
 // --- client and anchor --------------------------------------------------------------------------------------------
 
 struct transaction_header {

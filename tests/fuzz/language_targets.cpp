@@ -26,6 +26,13 @@ std::string quoted(std::string_view text) {
   return out + '"';
 }
 
+// A stamp that is too small to be written as one was written as its millisecond.
+std::string as_of(timestamp moment) {
+  if (moment == timestamp{}) return {};
+  const bool is_stamp = moment.value >= (std::uint64_t{1} << 52);
+  return " as of " + std::to_string(is_stamp ? moment.value : unix_ms(moment));
+}
+
 std::string written(const kv::set_request& request, const std::string& op_name) {
   auto line = op_name + ' ' + quoted(request.key) + ' ' + quoted(request.value.view());
   if (request.if_absent) line += " nx";
@@ -36,7 +43,8 @@ std::string written(const kv::set_request& request, const std::string& op_name) 
   return line;
 }
 std::string written(const kv::get_request& request, const std::string& op_name) {
-  return op_name + ' ' + quoted(request.key) + (request.at_revision ? " at " + std::to_string(*request.at_revision) : "");
+  return op_name + ' ' + quoted(request.key) + (request.at_revision ? " at " + std::to_string(*request.at_revision) : "") +
+         as_of(request.as_of);
 }
 std::string written(const kv::extend_request& request, const std::string& op_name) {
   return op_name + ' ' + quoted(request.key) + ' ' + std::to_string(request.expires_ms);
@@ -44,7 +52,15 @@ std::string written(const kv::extend_request& request, const std::string& op_nam
 std::string written(const kv::list_command& list, const std::string& op_name) {
   auto line = op_name + ' ' + quoted(list.prefix_or_bucket);
   if (list.limit != 0) line += " limit " + std::to_string(list.limit);
-  return list.after.empty() ? line : line + " after " + quoted(list.after);
+  if (!list.after.empty()) line += " after " + quoted(list.after);
+  return line + as_of(list.as_of);
+}
+std::string written(const kv::begin_command& begin, const std::string&) {
+  return std::string("begin locking=") + (begin.locking == kv::locking_mode::optimistic ? "optimistic" : "pessimistic") +
+         " timeout=" + std::to_string(begin.timeout_ms) + (begin.is_as_of_now ? " as of now" : as_of(begin.as_of));
+}
+std::string written(const kv::exists_request& request, const std::string& op_name) {
+  return op_name + ' ' + quoted(request.key) + as_of(request.as_of);
 }
 template <class Request>
 std::string written(const Request& request, const std::string& op_name) {
@@ -53,12 +69,11 @@ std::string written(const Request& request, const std::string& op_name) {
 
 // A line that means the same.
 std::string written(const kv::statement& said) {
-  if (std::holds_alternative<kv::transaction_command>(said.what))
-    return said.key ? said.op_name + ' ' + quoted(*said.key) + " as of now" : said.op_name;
   return std::visit(
       [&](const auto& what) -> std::string {
-        if constexpr (std::is_same_v<std::decay_t<decltype(what)>, kv::transaction_command>)
-          return {};
+        using what_type = std::decay_t<decltype(what)>;
+        if constexpr (std::is_same_v<what_type, kv::commit_step> || std::is_same_v<what_type, kv::rollback_step>)
+          return said.op_name;
         else
           return written(what, said.op_name);
       },

@@ -4,6 +4,7 @@
 #include "core/base/prng.hpp"
 #include "core/kv/command_language.hpp"
 
+using namespace kahuna;
 using namespace kahuna::kv;
 using kahuna::errc;
 using kahuna::prng;
@@ -27,7 +28,7 @@ struct bad_line {
 
 statement on_key(std::string op_name, std::string key, command what) { return {std::move(op_name), std::move(key), std::move(what)}; }
 statement on_list(std::string op_name, list_command what) { return {std::move(op_name), std::nullopt, std::move(what)}; }
-statement about_transaction(std::string name) { return {name, std::nullopt, transaction_command{name}}; }
+statement about_transaction(std::string name, command what) { return {std::move(name), std::nullopt, std::move(what)}; }
 
 void check(const std::vector<good_line>& table) {
   for (const auto& row : table) {
@@ -191,14 +192,19 @@ CAF_TEST(lists and their pages) {
 
 CAF_TEST(transactions are known words) {
   check(std::vector<good_line>{
-      {"begin", about_transaction("begin")},
-      {"BEGIN locking=optimistic timeout = 500 as of now", about_transaction("begin")},
-      {"begin locking=pessimistic", about_transaction("begin")},
-      {"begin as of 115596328968060933", about_transaction("begin")},
-      {"commit", about_transaction("commit")},
-      {"rollback", about_transaction("rollback")},
-      {"get a as of now", on_key("get", "a", transaction_command{"as of"})},
-      {"eget a AS OF 1763860000123", on_key("eget", "a", transaction_command{"as of"})},
+      {"begin", about_transaction("begin", begin_command{})},
+      {"BEGIN locking=optimistic timeout = 500 as of now", about_transaction("begin", begin_command{locking_mode::optimistic, 500, {}, true})},
+      {"begin locking=pessimistic", about_transaction("begin", begin_command{})},
+      {"begin as of 115596328968060933", about_transaction("begin", begin_command{.as_of = timestamp{115596328968060933}})},
+      {"commit", about_transaction("commit", commit_step{})},
+      {"rollback", about_transaction("rollback", rollback_step{})},
+      {"get a as of now", on_key("get", "a", get_request{.key = "a"})},
+      {"eget a AS OF 1763860000123", on_key("eget", "a",
+              get_request{.key = "a", .space = durability::ephemeral, .as_of = timestamp{(std::uint64_t{1763860000123} << 16) | 0xFFFF}})},
+      {"exists a as of 5", on_key("exists", "a", exists_request{.key = "a", .as_of = timestamp{(5 << 16) | 0xFFFF}})},
+      {"get by bucket b as of 115596328968060933 limit 2",
+       statement{"get by bucket", std::nullopt,
+                 list_command{.prefix_or_bucket = "b", .limit = 2, .as_of = timestamp{115596328968060933}}}},
   });
   check(std::vector<bad_line>{
       {"begin locking", 14, "expected =, found end of line"},
