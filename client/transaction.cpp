@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "core/kv/answer_digest.hpp"
 #include "core/routing/partition_map.hpp"
 
 namespace kahuna::client {
@@ -40,6 +41,7 @@ struct transaction::state {
   timestamp as_of;  // not 0: read-only
   bool has_anchor = false;
   std::uint32_t number = 0;  // of the last step that the coordinator has taken
+  std::uint64_t heard = 0;   // digest of its answers
   bool is_under_way = false;
   phase in = phase::open;
   std::string why;  // aborted
@@ -88,7 +90,7 @@ kv::operation transaction::state::ask(kv::transaction_step step) {
     header.anchor = *anchor_of(step, channel->partitions());
     has_anchor = true;
   }
-  return kv::transaction_request{header, number + 1, std::move(step)};
+  return kv::transaction_request{header, number + 1, heard, std::move(step)};
 }
 
 void transaction::state::took(const kv::transaction_step& step, const kv::operation_response& response) {
@@ -98,6 +100,7 @@ void transaction::state::took(const kv::transaction_step& step, const kv::operat
   // A step that is no valid one the coordinator has not taken.
   if (failure != nullptr && failure->code == errc::invalid_argument) return;
   ++number;
+  heard = kv::digest_of(heard, response);
   const bool is_end = std::holds_alternative<kv::commit_step>(step) || std::holds_alternative<kv::rollback_step>(step);
   if (failure == nullptr || failure->code == errc::data_corrupted) {
     if (is_end) in = phase::ended;
@@ -132,7 +135,7 @@ transaction::~transaction() {
     const std::lock_guard guard(state_->mutex);
     // Also one that failed may be open at its coordinator. Nobody waits for the answer: its deadline would do the same.
     if (state_->in != state::phase::ended && state_->has_anchor)
-      last = kv::transaction_request{state_->header, state_->number + 1 + (state_->is_under_way ? 1 : 0), kv::rollback_step{}};
+      last = kv::transaction_request{state_->header, state_->number + 1 + (state_->is_under_way ? 1 : 0), 0, kv::rollback_step{}};
   }
   if (last) state_->channel->submit(std::move(*last), [](const kv::operation_response&) {});
 }

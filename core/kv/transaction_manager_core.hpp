@@ -114,6 +114,7 @@ class transaction_manager_core {
     phase in = phase::active;
 
     std::uint32_t step_number = 0;
+    std::uint64_t told = 0;  // digest of the answers to all steps that are done
     transaction_step step;
     std::vector<std::uint64_t> origins;  // that asked it
     std::optional<operation_response> answer;

@@ -72,13 +72,14 @@ using transaction_step = std::variant<set_request, get_request, exists_request, 
 struct transaction_request {
   transaction_header transaction;
   std::uint32_t number = 1;  // rises by one from step to step
+  std::uint64_t heard = 0;   // digest of the answers to all earlier steps (answer_digest.hpp): who else gave them can't go on
   transaction_step step;
 
   friend bool operator==(const transaction_request&, const transaction_request&) = default;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& transaction& number& step;
+    archive& transaction& number& heard& step;
   }
 };
 

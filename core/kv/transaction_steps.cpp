@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "core/kv/answer_digest.hpp"
 #include "core/kv/operations/delete.hpp"
 #include "core/kv/operations/exists.hpp"
 #include "core/kv/operations/extend.hpp"
@@ -65,13 +66,15 @@ void transaction_manager_core::take_step_of(transaction& t, partition_request& r
     return reply(request.origin, rollback_response{});
   }
   if (!t.answer) return reply(request.origin, error{errc::unavailable, "the step before is still under way"});
-  // What the missing step would have done nobody knows.
-  if (asked.number != t.step_number + 1) {
+  // What a missing step would have done nobody knows; and what the client has heard of another coordinator does not hold here.
+  const bool is_missing = asked.number != t.step_number + 1;
+  if (is_missing || asked.heard != t.told) {
+    const std::string why = is_missing ? "a step of it is missing" : "its earlier steps were answered by another leader";
     const auto id = t.header.id;
-    abort(t, "a step of it is missing");
+    abort(t, why);
     // It may have been begun again here by a step that came late, and have been committed before, where it was coordinated then.
     if (std::holds_alternative<commit_step>(asked.step)) return look_up(id, *term_, request.origin, identity_of(request));
-    return reply(request.origin, over("a step of it is missing"));
+    return reply(request.origin, over(why));
   }
   begin_step(t, request);
 }
@@ -90,7 +93,10 @@ void transaction_manager_core::answer(transaction& t, operation_response respons
   for (const auto origin : std::exchange(t.origins, {})) reply(origin, response);
   // What is no valid step has not been taken: the next one has its number, as where it is refused before it gets here.
   const auto* failure = std::get_if<error>(&response);
-  if (failure != nullptr && failure->code == errc::invalid_argument) --t.step_number;
+  if (failure != nullptr && failure->code == errc::invalid_argument)
+    --t.step_number;
+  else
+    t.told = digest_of(t.told, response);
   t.answer = std::move(response);
 }
 

@@ -54,6 +54,11 @@ std::string anomaly_of(const std::vector<edge_kind>& kinds) {
 }  // namespace
 
 std::string append_history::check(const std::map<std::string, std::vector<std::uint64_t>>& final_lists) const {
+  const auto wrong = find_cycle(final_lists, false);
+  return wrong.empty() ? find_cycle(final_lists, true) : wrong;
+}
+
+std::string append_history::find_cycle(const std::map<std::string, std::vector<std::uint64_t>>& final_lists, bool has_snapshots) const {
   std::map<std::uint64_t, std::size_t> writer_of;
   for (std::size_t i = 0; i < transactions_.size(); ++i)
     for (const auto& [key, values] : transactions_[i].appends)
@@ -75,6 +80,7 @@ std::string append_history::check(const std::map<std::string, std::vector<std::u
 
   std::vector<std::vector<edge>> edges(transactions_.size());
   const auto counts = [&](std::size_t i) {
+    if (transactions_[i].is_snapshot && !has_snapshots) return false;
     return transactions_[i].ended_as == append_transaction::outcome::committed || observed.contains(i);
   };
   for (std::size_t i = 0; i < transactions_.size(); ++i) {
@@ -84,7 +90,8 @@ std::string append_history::check(const std::map<std::string, std::vector<std::u
       const auto list = final_list(key);
       const auto first = std::find(list.begin(), list.end(), values.front());
       if (static_cast<std::size_t>(list.end() - first) < values.size() || !std::equal(values.begin(), values.end(), first))
-        return "lost write: transaction " + std::to_string(i) + " appended " + words(values) + " to " + key + ", which holds " + words(list);
+        return "lost write: transaction " + std::to_string(i) + " appended " + words(values) + " to " + key + ", which holds " + words(list) +
+               "\n  " + describe(t);
     }
     for (const auto& [key, seen] : t.reads) {
       const auto list = final_list(key);
@@ -130,7 +137,7 @@ std::string append_history::check(const std::map<std::string, std::vector<std::u
       if (ended != 0) edges[first_moment + ended - 1].push_back({first_moment + ended, edge_kind::time});
       ++ended;
     }
-    if (ended != 0) edges[first_moment + ended - 1].push_back({i, edge_kind::time});
+    if (ended != 0 && (!has_snapshots || transactions_[i].is_snapshot)) edges[first_moment + ended - 1].push_back({i, edge_kind::time});
   }
 
   // A cycle, depth first without recursion.

@@ -4,6 +4,10 @@
 // that has read a list stands behind the writer of its last value and before the writer of the next. With the order of real time
 // (what had ended before another began comes before it) this gives a graph; a cycle in it can't have happened. After Elle
 // [Kingsbury20], for the case in which every append reads first.
+//
+// Reads as of a moment are promised less: all that had ended before they began, and one moment of a serial order. Of two others
+// that know nothing of each other they may see the later and not the earlier one, where the stamps of two clocks stand so. So the
+// graph is looked at twice: without them, in real time; and with them, where real time counts only for what they had to see.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +23,8 @@ struct append_transaction {
   std::int64_t began = 0;  // any unit
   std::int64_t ended = 0;
   outcome ended_as = outcome::unknown;
-  std::string note;  // for people
+  bool is_snapshot = false;  // read as of a moment
+  std::string note;          // for people
   std::map<std::string, std::vector<std::uint64_t>> reads;    // the list as it was found, without its own appends
   std::map<std::string, std::vector<std::uint64_t>> appends;  // in their order
 };
@@ -34,6 +39,8 @@ class append_history {
   std::string check(const std::map<std::string, std::vector<std::uint64_t>>& final_lists) const;
 
  private:
+  std::string find_cycle(const std::map<std::string, std::vector<std::uint64_t>>& final_lists, bool has_snapshots) const;
+
   std::vector<append_transaction> transactions_;
 };
 

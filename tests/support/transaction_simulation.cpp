@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "core/base/check.hpp"
+#include "core/kv/answer_digest.hpp"
 #include "messages/codec/portable_archive.hpp"
 
 namespace kahuna::testing {
@@ -65,6 +66,7 @@ struct transaction_simulation::client {
   std::map<std::string, std::vector<std::uint64_t>> lists;  // as the transaction sees them
   kv::transaction_header header;
   std::uint32_t number = 0;
+  std::uint64_t heard = 0;
   std::vector<std::string> keys;  // still to be touched
   std::optional<std::string> reading;
   bool is_bucket = false;
@@ -452,6 +454,7 @@ void transaction_simulation::run_single(client& c) {
 // All partitions are asked for their clocks, and then some keys and a bucket are read as of the latest.
 void transaction_simulation::run_snapshot(client& c) {
   c.work.note = "snapshot";
+  c.work.is_snapshot = true;
   struct round {
     std::size_t missing = 0;
     timestamp moment;
@@ -500,6 +503,7 @@ void transaction_simulation::run_transaction(client& c) {
   c.keys.clear();
   for (auto count = dice_.between(1, 4); count > 0; --count) c.keys.push_back(random_key());
   c.number = 0;
+  c.heard = 0;
   c.header.id = {timestamp_at(wall_ms + static_cast<std::uint64_t>(now_ / 1000)), c.id, c.next_transaction++};
   c.header.anchor = routing::partition_of_key(static_cast<std::uint32_t>(options_.partitions), c.keys.back());
   c.header.locking = dice_.chance(static_cast<std::uint64_t>(options_.optimistic_percent), 100) ? kv::locking_mode::optimistic
@@ -518,7 +522,7 @@ void transaction_simulation::next_step(client& c) {
   }
   kv::partition_request request;
   request.client = c.id;
-  kv::transaction_request step{c.header, ++c.number, kv::commit_step{}};
+  kv::transaction_request step{c.header, ++c.number, c.heard, kv::commit_step{}};
   if (c.reading && dice_.chance(2, 3)) {
     // What it has read it appends to.
     const auto& key = *c.reading;
@@ -560,6 +564,7 @@ void transaction_simulation::next_step(client& c) {
       c.work.ended_as = is_known ? append_transaction::outcome::aborted : append_transaction::outcome::unknown;
       return end_work(c);
     }
+    c.heard = kv::digest_of(c.heard, response);
     take_step_answer(c, response);
     next_step(c);
   });

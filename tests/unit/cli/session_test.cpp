@@ -90,7 +90,8 @@ CAF_TEST(help needs no cluster and clearing no answer) {
   auto s = make();
   s.run_line("help exists", 1);
   CAF_CHECK_EQUAL(output.str(),
-                  "exists KEY\n  tell whether a key is there\n  eexists does the same with ephemeral keys.\n"
+                  "exists KEY [as of TIMESTAMP]\n  tell whether a key is there\n"
+                  "    as of TIMESTAMP  what was so then: a commit timestamp, Unix ms, or now\n  eexists does the same with ephemeral keys.\n"
                   "  Example: exists `my-config`\n");
   output.str("");
   s.run_line("clear", 2);

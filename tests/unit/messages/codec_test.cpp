@@ -52,7 +52,7 @@ std::vector<kv::operation> transaction_operations() {
   for (const kv::transaction_step& step :
        std::vector<kv::transaction_step>{kv::set_request{.key = "k", .value = "v"}, kv::get_by_bucket_request{.bucket = "b"},
                                          kv::commit_step{}, kv::rollback_step{}})
-    all.push_back(kv::transaction_request{header, 3, step});
+    all.push_back(kv::transaction_request{header, 3, 77, step});
   for (const kv::participant_body& body : std::vector<kv::participant_body>{
            kv::participant_read{kv::durability::persistent, "k", kv::lock_demand::exclusive},
            kv::participant_list{{.bucket = "b"}, kv::lock_demand::shared}, kv::participant_validate{seen},
