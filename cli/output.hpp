@@ -40,6 +40,11 @@ struct partition_answer {
   client::partition_overview partition;
 };
 
+struct transfer_answer {
+  std::uint32_t partition = 0;
+  std::string leader;
+};
+
 // Text that the shell knows by itself.
 struct help_answer {
   std::string text;  // lines
@@ -51,7 +56,8 @@ struct abandoned {
 };
 
 using outcome = std::variant<error, kv::set_response, kv::get_response, kv::exists_response, kv::delete_response,
-                             kv::extend_response, client::key_list, cluster_answer, status_answer, partition_answer, help_answer, abandoned>;
+                             kv::extend_response, client::key_list, cluster_answer, status_answer, partition_answer, transfer_answer, help_answer,
+                             abandoned>;
 
 struct answer {
   std::string op_name;             // as in kv::statement; empty where the line was no statement

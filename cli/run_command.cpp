@@ -57,6 +57,10 @@ outcome inspected(const operator_command& command, client::cluster_overview over
 void start_command(client::client& connection, const request& asked, done_function done) {
   if (const auto* statement = std::get_if<kv::statement>(&asked)) return std::visit(starter{connection, std::move(done)}, statement->what);
   const auto& command = std::get<operator_command>(asked);
+  if (command.what == inspection::transfer_leader)
+    return connection.submit_transfer(command.partition, command.node, [command, done = std::move(done)](result<client::cluster_overview> overview) {
+      done(overview ? outcome(transfer_answer{command.partition, command.node}) : outcome(overview.error()));
+    });
   const auto described = command.what == inspection::partition ? std::optional(command.partition) : std::nullopt;
   connection.submit_inspection(described, [command, done = std::move(done)](result<client::cluster_overview> overview) {
     done(overview ? inspected(command, std::move(*overview)) : outcome(overview.error()));
