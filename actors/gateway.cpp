@@ -286,6 +286,16 @@ complaint take_cluster_request(self_pointer self, gateway_session& session, cons
   return std::nullopt;
 }
 
+complaint take_transfer_leader(self_pointer self, const messages::transfer_leader& order) {
+  const auto& peers = self->state.wiring.raft_peers;
+  if (const auto peer = peers.find(order.partition); peer != peers.end() && order.to != no_node) {
+    raft_inputs news;
+    news.inputs.emplace_back(raft::transfer_leadership{order.to, false});
+    self->send(peer->second, std::move(news));
+  }
+  return std::nullopt;
+}
+
 complaint take_peer_messages(self_pointer self, gateway_session& session, messages::peer_messages& body) {
   auto& state = self->state;
   observe(self, body.now);
@@ -354,6 +364,8 @@ complaint take_frame(self_pointer self, gateway_session& session, messages::fram
   if (session.in == phase::client && kind == frame_kind::cluster_request)
     return take_body<messages::cluster_request>(
         body, [&](const messages::cluster_request& asked) { return take_cluster_request(self, session, asked); });
+  if (session.in == phase::client && kind == frame_kind::transfer_leader)
+    return take_body<messages::transfer_leader>(body, [&](const messages::transfer_leader& order) { return take_transfer_leader(self, order); });
   if (session.in == phase::node) {
     switch (kind) {
       case frame_kind::peer_messages:

@@ -79,6 +79,7 @@ std::vector<command_row> make_table() {
       {"commit", group::transactions, {}, {}, "commit the transaction"},
       {"rollback", group::transactions, {}, {}, "give the transaction up"},
       {"cluster", group::operators, {}, {}, "members and partitions: who is alive, who leads, how far replicas lag"},
+      {"cluster transfer-leader", group::operators, {"N", "NODE"}, {}, "have a node lead a partition of which it has a replica", "cluster transfer-leader 3 n2"},
       {"status", group::operators, {}, {}, "in a few lines: does the cluster serve?"},
       {"describe partition", group::operators, {"N"}, {}, "where every replica of a partition stands", "describe partition 3"},
       {"help", group::shell, {}, {}, "this list; help COMMAND tells all about one", "help set"},

@@ -157,6 +157,10 @@ struct console_writer {
                    partition.leader ? tone::plain : tone::bad);
   }
 
+  std::string operator()(const transfer_answer& t) const {
+    return "partition " + std::to_string(t.partition) + " led by " + t.leader + " " + elapsed() + "\n";
+  }
+
   std::string operator()(const help_answer& help) const { return help.text; }
   std::string operator()(const abandoned& left) const {
     return in(left.is_write ? "abandoned; the write may still be applied" : "abandoned", tone::warning) + " " + elapsed() + "\n";
@@ -257,6 +261,11 @@ struct json_writer {
   void operator()(const partition_answer& p) const {
     object["status"] = "found";
     put_partition(object, p.partition);
+  }
+  void operator()(const transfer_answer& t) const {
+    object["status"] = "transferred";
+    object["partition"] = t.partition;
+    object["leader"] = t.leader;
   }
   void operator()(const help_answer& help) const {
     object["status"] = "found";

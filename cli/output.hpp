@@ -43,6 +43,10 @@ struct partition_answer {
 struct begun_answer {
   std::string transaction;  // its name
 };
+struct transfer_answer {
+  std::uint32_t partition = 0;
+  std::string leader;
+};
 
 // Text that the shell knows by itself.
 struct help_answer {
@@ -55,8 +59,8 @@ struct abandoned {
 };
 
 using outcome = std::variant<error, kv::set_response, kv::get_response, kv::exists_response, kv::delete_response,
-                             kv::extend_response, client::key_list, begun_answer, kv::commit_response, kv::rollback_response, cluster_answer, status_answer,
-                             partition_answer, help_answer, abandoned>;
+                             kv::extend_response, client::key_list, begun_answer, kv::commit_response, kv::rollback_response,
+                             cluster_answer, status_answer, partition_answer, transfer_answer, help_answer, abandoned>;
 
 struct answer {
   std::string op_name;             // as in kv::statement; empty where the line was no statement

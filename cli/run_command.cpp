@@ -95,6 +95,10 @@ void command_runner::start_statement(const kv::statement& statement, done_functi
 void command_runner::start(const request& asked, done_function done) {
   if (const auto* statement = std::get_if<kv::statement>(&asked)) return start_statement(*statement, std::move(done));
   const auto& command = std::get<operator_command>(asked);
+  if (command.what == inspection::transfer_leader)
+    return connection_.submit_transfer(command.partition, command.node, [command, done = std::move(done)](result<client::cluster_overview> overview) {
+      done(overview ? outcome(transfer_answer{command.partition, command.node}) : outcome(overview.error()));
+    });
   const auto described = command.what == inspection::partition ? std::optional(command.partition) : std::nullopt;
   connection_.submit_inspection(described, [command, done = std::move(done)](result<client::cluster_overview> overview) {
     done(overview ? inspected(command, std::move(*overview)) : outcome(overview.error()));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <optional>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -24,6 +25,7 @@ std::string to_lower(std::string_view text) {
 struct word {
   std::string text;  // in lower case
   std::size_t column;
+  std::string written;  // as it stands there
 };
 
 struct split_line {
@@ -40,7 +42,8 @@ split_line split(std::string_view line) {
     if (at == line.size() || line[at] == '#') break;
     const auto first = at;
     at = std::min(line.find_first_of(" \t#", at), line.size());
-    found.words.push_back({to_lower(line.substr(first, at - first)), first + 1});
+    const auto written = line.substr(first, at - first);
+    found.words.push_back({to_lower(written), first + 1, std::string(written)});
   }
   found.end_column = at + 1;
   return found;
@@ -71,6 +74,7 @@ class parser {
   // Requires that the line begins with a word of the shell's.
   parsed_input run() {
     const auto& command = words_[0].text;
+    if (command == "cluster" && words_.size() > 1 && words_[1].text == "transfer-leader") return transfer_leader();
     if (command == "cluster") return alone(request(operator_command{command, inspection::cluster}));
     if (command == "status") return alone(request(operator_command{command, inspection::status}));
     if (command == "describe") return describe();
@@ -89,16 +93,30 @@ class parser {
     return words_.size() > length ? expected(length, "end of line") : std::move(parsed);
   }
 
-  parsed_input describe() const {
-    if (words_.size() < 2 || words_[1].text != "partition") return expected(1, "partition");
-    operator_command command{"describe partition", inspection::partition};
+  // The third word; nothing where it is one.
+  std::optional<parsed_input> read_partition(operator_command& command) const {
     if (words_.size() < 3) return expected(2, "the number of a partition");
     const auto& digits = words_[2].text;
     const auto [stop, code] = std::from_chars(digits.data(), digits.data() + digits.size(), command.partition);
     if (stop != digits.data() + digits.size() || code == std::errc::invalid_argument)
       return expected(2, "the number of a partition");
     if (code != std::errc{}) return kv::syntax_error{words_[2].column, "number " + shown(digits) + " is out of range"};
+    return std::nullopt;
+  }
+
+  parsed_input describe() const {
+    if (words_.size() < 2 || words_[1].text != "partition") return expected(1, "partition");
+    operator_command command{"describe partition", inspection::partition};
+    if (auto wrong = read_partition(command)) return *wrong;
     return alone(request(std::move(command)), 3);
+  }
+
+  parsed_input transfer_leader() const {
+    operator_command command{"cluster transfer-leader", inspection::transfer_leader};
+    if (auto wrong = read_partition(command)) return *wrong;
+    if (words_.size() < 4) return expected(3, "the name of a node");
+    command.node = words_[3].written;
+    return alone(request(std::move(command)), 4);
   }
 
   parsed_input help() const {

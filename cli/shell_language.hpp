@@ -2,6 +2,7 @@
 //
 //   line = statement (core/kv/command_language.hpp)
 //        | "cluster" | "status" | "describe" "partition" number      asked of the nodes, for operators
+//        | "cluster" "transfer-leader" number node
 //        | "help" { word } | "clear" | "exit" | "quit"               done by the shell itself
 //
 // Blanks, comments and the case of keywords are as in the command language.
@@ -16,12 +17,13 @@
 
 namespace kahuna::cli {
 
-enum class inspection : std::uint8_t { cluster, status, partition };
+enum class inspection : std::uint8_t { cluster, status, partition, transfer_leader };
 
 struct operator_command {
   std::string op_name;  // as in kv::statement
   inspection what = inspection::cluster;
-  std::uint32_t partition = 0;  // of inspection::partition
+  std::uint32_t partition = 0;  // of inspection::partition and transfer_leader
+  std::string node{};           // of transfer_leader
 };
 
 enum class shell_action : std::uint8_t { help, clear, exit };

@@ -30,6 +30,7 @@ constexpr std::chrono::milliseconds timeout_max{60'000};
 
 // A node asks its replicas for a second.
 constexpr std::chrono::milliseconds inspection_patience{1500};
+constexpr std::chrono::milliseconds transfer_look_interval{20};
 
 template <class Response>
 result<Response> unwrap(kv::operation_response response) {
@@ -259,6 +260,68 @@ result<cluster_overview> client::inspect_cluster(std::optional<std::uint32_t> de
   auto future = answered->get_future();
   submit_inspection(described, [answered](result<cluster_overview> overview) { answered->set_value(std::move(overview)); });
   return future.get();
+}
+
+namespace {
+
+// Why it can't come about, as far as the nodes told.
+std::optional<error> why_no_transfer(const cluster_overview& overview, std::uint32_t partition, const std::string& to) {
+  if (partition >= overview.partitions.size())
+    return error{errc::invalid_argument, "there is no partition " + std::to_string(partition) + "; the last one is " +
+                                             std::to_string(overview.partitions.size() - 1)};
+  const auto member = std::find_if(overview.members.begin(), overview.members.end(), [&](const auto& m) { return m.name == to; });
+  if (member == overview.members.end()) return error{errc::invalid_argument, "there is no node " + to};
+  const auto& replicas = overview.partitions[partition].replicas;
+  if (std::none_of(replicas.begin(), replicas.end(), [&](const auto& replica) { return replica.node == to; }))
+    return error{errc::invalid_argument, to + " has no replica of partition " + std::to_string(partition)};
+  if (!member->is_alive) return error{errc::unavailable, to + " does not answer"};
+  return std::nullopt;
+}
+
+}  // namespace
+
+// Asks, orders, and asks again until it is so. The order is repeated: a leader takes none before its follower has answered it.
+struct client::transfer : std::enable_shared_from_this<client::transfer> {
+  client_handle actor;
+  std::uint32_t partition = 0;
+  std::string to;
+  std::chrono::steady_clock::time_point deadline;
+  std::function<void(result<cluster_overview>)> done;
+
+  void look(std::chrono::milliseconds pause) {
+    caf::delayed_anon_send(actor, pause,
+                           cluster_submission{std::nullopt, inspection_patience, [self = shared_from_this()](result<cluster_overview> overview) {
+                                                self->take(std::move(overview));
+                                              }});
+  }
+
+  void take(result<cluster_overview> overview) {
+    if (!overview) return done(std::move(overview));
+    if (auto refusal = why_no_transfer(*overview, partition, to)) return done(std::move(*refusal));
+    if (overview->partitions[partition].leader == to) return done(std::move(overview));
+    if (std::chrono::steady_clock::now() >= deadline)
+      return done(error{errc::timeout, "partition " + std::to_string(partition) + " is still led by " +
+                                           overview->partitions[partition].leader.value_or("nobody")});
+    caf::anon_send(actor, leader_transfer_submission{partition, to});
+    look(transfer_look_interval);
+  }
+};
+
+result<cluster_overview> client::transfer_leader(std::uint32_t partition, const std::string& to) {
+  auto answered = std::make_shared<std::promise<result<cluster_overview>>>();
+  auto future = answered->get_future();
+  submit_transfer(partition, to, [answered](result<cluster_overview> overview) { answered->set_value(std::move(overview)); });
+  return future.get();
+}
+
+void client::submit_transfer(std::uint32_t partition, std::string to, std::function<void(result<cluster_overview>)> done) {
+  auto order = std::make_shared<transfer>();
+  order->actor = implementation_->lanes.front().actor;
+  order->partition = partition;
+  order->to = std::move(to);
+  order->deadline = std::chrono::steady_clock::now() + implementation_->options.timeout;
+  order->done = std::move(done);
+  order->look({});
 }
 
 void client::submit_inspection(std::optional<std::uint32_t> described, std::function<void(result<cluster_overview>)> done) {

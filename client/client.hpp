@@ -98,8 +98,14 @@ class client {
   result<cluster_overview> inspect_cluster(std::optional<std::uint32_t> described = std::nullopt);
   void submit_inspection(std::optional<std::uint32_t> described, std::function<void(result<cluster_overview>)> done);
 
+  // Has the node of that name lead a partition, and waits until it does, within the timeout. Errors: invalid_argument (no such
+  // partition, node, or replica there), unavailable (that node does not answer), timeout (another one leads, or nobody).
+  result<cluster_overview> transfer_leader(std::uint32_t partition, const std::string& to);
+  void submit_transfer(std::uint32_t partition, std::string to, std::function<void(result<cluster_overview>)> done);
+
  private:
   struct implementation;
+  struct transfer;
   explicit client(std::shared_ptr<implementation> implementation);
   std::shared_ptr<implementation> implementation_;  // shared with its transactions
 };

@@ -230,6 +230,19 @@ void submit_inquiry(self_pointer self, cluster_submission& asked) {
   want_drain(self);
 }
 
+// To every node: this client's idea of who leads may be old, and only who does takes it.
+void order_transfer(self_pointer self, const leader_transfer_submission& order) {
+  auto& state = self->state;
+  const auto& map = state.core->map();
+  const auto* member = map ? routing::find_member(*map, order.to) : nullptr;
+  if (member == nullptr) return;
+  for (auto& connection : state.connections) {
+    if (!connection->has_room()) continue;
+    connection->send(messages::frame_kind::transfer_leader, messages::transfer_leader{partition_id{order.partition}, member->id});
+    connection->flush();
+  }
+}
+
 // The handler of one operation of the typed interface.
 template <class Request, class Response>
 auto answering(self_pointer self) {
@@ -301,6 +314,7 @@ caf::behavior client_actor(self_pointer self, client_actor_options options) {
       },
       [=](list_submission& s) { submit_list(self, std::move(s.query), s.timeout, std::move(s.done)); },
       [=](cluster_submission& asked) { submit_inquiry(self, asked); },
+      [=](const leader_transfer_submission& order) { order_transfer(self, order); },
       [=](const client_drain&) {
         self->state.is_drain_sent = false;
         honour(self);

@@ -74,6 +74,12 @@ struct cluster_submission {
   std::function<void(result<cluster_overview>)> done;
 };
 
+// Tells the leader of a partition to hand over to the node of that name. What comes of it is seen by asking for the cluster.
+struct leader_transfer_submission {
+  std::uint32_t partition = 0;
+  std::string to;
+};
+
 // Errors of all requests are caf::errors of the category "kahuna"; error_of() turns them back.
 using client_handle = caf::typed_actor<
     caf::replies_to<kv::set_request>::with<kv::set_response>,          // the operations of the contract's table
@@ -86,6 +92,7 @@ using client_handle = caf::typed_actor<
     caf::reacts_to<submissions_waiting>,
     caf::reacts_to<list_submission>,
     caf::reacts_to<cluster_submission>,
+    caf::reacts_to<leader_transfer_submission>,
     caf::reacts_to<stop_client>>;
 
 // Requires that the system loaded caf::io::middleman. Ends by stop_client.
@@ -115,3 +122,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::stop_client)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::submissions_waiting)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::list_submission)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::cluster_submission)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::leader_transfer_submission)

@@ -7,7 +7,7 @@
 // The dialing side sends `hello`, the accepting side answers `welcome` or `refusal` (and closes). Before the hello is
 // accepted, frames are at most handshake_frame_bytes_max and the whole handshake is bounded in time. A connection is
 // for a client or for a node; which frames may come next depends on that:
-//   client → node: client_requests, cluster_request, ping
+//   client → node: client_requests, cluster_request, transfer_leader, ping
 //   node → client: client_replies, leaders, cluster_reply, pong
 //   node → node:   peer_messages, leaders, forwarded_requests, forwarded_replies, ping     back: pong only
 // (each node dials each other: a node's traffic to a peer goes over the connection that it dialed.)
@@ -48,6 +48,7 @@ enum class frame_kind : std::uint8_t {
   leaders = 12,
   cluster_request = 13,
   cluster_reply = 14,
+  transfer_leader = 15,
   peer_messages = 20,
   forwarded_requests = 21,
   forwarded_replies = 22,
@@ -208,6 +209,18 @@ struct cluster_request {
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
     archive& token& described;
+  }
+};
+
+// An operator's order to the leader of a partition: hand it over. Whoever does not lead it ignores this; what comes of it is seen by
+// asking who leads.
+struct transfer_leader {
+  partition_id partition;
+  node_id to;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& partition& to;
   }
 };
 

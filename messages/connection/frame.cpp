@@ -16,6 +16,7 @@ bool is_known(std::uint8_t kind) {
     case frame_kind::leaders:
     case frame_kind::cluster_request:
     case frame_kind::cluster_reply:
+    case frame_kind::transfer_leader:
     case frame_kind::peer_messages:
     case frame_kind::forwarded_requests:
     case frame_kind::forwarded_replies: return true;

@@ -55,6 +55,7 @@ std::vector<std::string> encoded_sample() {
 ping sample_ping() { return {300}; }
 pong sample_pong() { return {300, timestamp{5}}; }
 cluster_request sample_cluster_request() { return {300, partition_id{5}}; }
+transfer_leader sample_transfer_leader() { return {partition_id{5}, node_id{2}}; }
 
 // --- frames -------------------------------------------------------------------------------------------------------
 
@@ -67,7 +68,7 @@ struct cut_bytes {
 };
 
 cut_bytes cut_whole(std::string_view bytes, std::uint32_t bound) {
-  static constexpr std::uint8_t kinds[] = {1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 20, 21, 22};
+  static constexpr std::uint8_t kinds[] = {1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 20, 21, 22};
   cut_bytes cut;
   while (bytes.size() >= 4) {
     std::uint64_t length = 0;
@@ -121,6 +122,7 @@ std::vector<std::string> frame_seeds() {
   append_frame(conversation, frame_kind::client_requests, sample_requests());
   append_frame(conversation, frame_kind::ping, sample_ping());
   append_frame(conversation, frame_kind::cluster_request, sample_cluster_request());
+  append_frame(conversation, frame_kind::transfer_leader, sample_transfer_leader());
   std::vector<std::string> seeds;
   for (const auto* split : {"\x01\x01", "\x02\x07", "\x03\xff"}) seeds.push_back(split + conversation);
   return seeds;
@@ -186,6 +188,7 @@ std::vector<fuzz_target> message_targets() {
           {"client_replies", fuzz_body<client_replies>, encoded_sample<sample_replies>},
           {"leaders", fuzz_body<leaders>, encoded_sample<sample_leaders>},
           {"cluster_request", fuzz_body<cluster_request>, encoded_sample<sample_cluster_request>},
+          {"transfer_leader", fuzz_body<transfer_leader>, encoded_sample<sample_transfer_leader>},
           {"cluster_reply", fuzz_body<cluster_reply>, encoded_sample<sample_cluster_reply>},
           {"peer_messages", fuzz_body<peer_messages>, encoded_sample<sample_peer_messages>},
           {"forwarded_requests", fuzz_forwarded_requests, encoded_sample<sample_forwarded_requests>},

@@ -46,6 +46,24 @@ CAF_TEST(rolling restarts under load fail no request and lose no write) {
   CAF_CHECK_EQUAL(joined(load.violations(reader)), "");
 }
 
+CAF_TEST(an operator moves a leadership) {
+  cluster nodes;
+  nodes.start_all_and_wait();
+  const auto transfer = [&](const std::string& partition, const std::string& node) {
+    return nodes.run_cli(1, {"-e", "cluster transfer-leader " + partition + " " + node});
+  };
+  for (const std::string node : {"n2", "n3", "n1"}) {
+    const auto said = transfer("5", node);
+    CAF_CHECK_EQUAL(said.status, 0);
+    CAF_CHECK_EQUAL(said.output.rfind("partition 5 led by " + node, 0), 0u);
+    CAF_CHECK_EQUAL(nodes.view(1)->partitions[5].leader, node);
+  }
+  CAF_CHECK_EQUAL(transfer("99", "n1").status, 1);
+  CAF_CHECK(transfer("5", "n9").output.find("error: invalid_argument: there is no node n9") != std::string::npos);
+  nodes.kill(3);
+  CAF_CHECK(transfer("5", "n3").output.find("error: unavailable: n3 does not answer") != std::string::npos);
+}
+
 CAF_TEST(leaders are even again soon after a restart) {
   cluster nodes;
   nodes.start_all_and_wait();

@@ -35,6 +35,9 @@ shell_command own(std::string_view line) {
 
 CAF_TEST(operators commands) {
   CAF_CHECK(asked("cluster").what == inspection::cluster);
+  CAF_CHECK(asked("Cluster TRANSFER-leader 3 N2 # x").what == inspection::transfer_leader);
+  CAF_CHECK_EQUAL(asked("cluster transfer-leader 3 N2").node, "N2");
+  CAF_CHECK_EQUAL(asked("cluster transfer-leader 3 N2").partition, 3u);
   CAF_CHECK(asked("  STATUS\t# well?\r").what == inspection::status);
   const auto described = asked("describe Partition 4294967295");
   CAF_CHECK(described.what == inspection::partition);
@@ -71,6 +74,8 @@ CAF_TEST(everything else is the command language) {
 
 CAF_TEST(mistakes are told with their place) {
   check_wrong("cluster now", 9, "expected end of line, found now");
+  check_wrong("cluster transfer-leader x n2", 25, "expected the number of a partition, found x");
+  check_wrong("cluster transfer-leader 3", 26, "expected the name of a node, found end of line");
   check_wrong("describe", 9, "expected partition, found end of line");
   check_wrong("describe key", 10, "expected partition, found key");
   check_wrong("describe partition", 19, "expected the number of a partition, found end of line");

@@ -195,6 +195,7 @@ CAF_TEST(everything that travels comes back) {
   check_round_trip(sample_batch());
   check_round_trip(sample_requests());
   check_round_trip(cluster_request{7, partition_id{3}});
+  check_round_trip(transfer_leader{partition_id{3}, node_id{2}});
   check_round_trip(sample_cluster_reply());
   check_round_trip(sample_replies());
   check_round_trip(sample_peer_messages());
@@ -248,6 +249,7 @@ CAF_TEST(the bytes of each record are what they were) {
                   "010084070702");
   CAF_CHECK_EQUAL(hex(encode(ping{300})), "00ac02");
   CAF_CHECK_EQUAL(hex(encode(cluster_request{300, partition_id{5}})), "00ac020105");
+  CAF_CHECK_EQUAL(hex(encode(transfer_leader{partition_id{5}, node_id{2}})), "000502");
   CAF_CHECK_EQUAL(hex(encode(sample_cluster_reply())),
                   "0009"
                   "02"
@@ -268,6 +270,7 @@ CAF_TEST(hostile bytes are errors and nothing worse) {
   check_hostile(sample_requests());
   check_hostile(sample_replies());
   check_hostile(cluster_request{7, partition_id{3}});
+  check_hostile(transfer_leader{partition_id{3}, node_id{2}});
   check_hostile(sample_cluster_reply());
   check_hostile(sample_peer_messages());
   check_hostile(welcome{1, node_id{2}, 3, timestamp{4}, routing::form_cluster({{"n1", "h:1"}, {"n2", "h:2"}}, 16, 1), 5, 6});
