@@ -175,6 +175,32 @@ CAF_TEST(who gives it up rolls it back) {
   CAF_CHECK(channel->waiting.empty());
 }
 
+CAF_TEST(a step that waits can be given up by rolling back) {
+  auto t = begin();
+  exchange(t, set("a"), kv::set_response{});
+  std::string waited = "nothing", rolled_back = "nothing";
+  t.submit(set("b"), [&](const kv::operation_response& r) { waited = name_of(r); });
+  t.submit(kv::rollback_step{}, [&](const kv::operation_response& r) { rolled_back = name_of(r); });
+  CAF_REQUIRE_EQUAL(channel->waiting.size(), 2u);
+  const auto step = channel->waiting.front();
+  const auto last = channel->waiting.back();
+  channel->waiting.clear();
+  CAF_CHECK_EQUAL(std::get<kv::transaction_request>(last->op).number, 3u);
+  last->done(kv::rollback_response{});
+  step->done(fails(errc::aborted));
+  CAF_CHECK_EQUAL(waited, "aborted");
+  CAF_CHECK_EQUAL(rolled_back, "rolled back");
+  CAF_CHECK_EQUAL(answer_here(t, get("a")), "invalid_argument");
+}
+
+CAF_TEST(what is being committed is not rolled back) {
+  auto t = begin();
+  exchange(t, set("a"), kv::set_response{});
+  t.submit(kv::commit_step{}, [](const kv::operation_response&) {});
+  CAF_CHECK_EQUAL(answer_here(t, kv::rollback_step{}), "invalid_argument");
+  channel->take()->done(kv::commit_response{timestamp{9}});
+}
+
 CAF_TEST(as of a moment only reads are asked and each names the moment) {
   const timestamp moment{1234};
   auto t = begin({.as_of = moment});
