@@ -39,7 +39,7 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
   const auto text = [] { return po::value<std::string>(); };
   described.add_options()
       ("connect,c", text(), "HOST:PORT[,HOST:PORT...] (127.0.0.1:4870)")
-      ("workload", text(), "set, get, mixed, bucket, cas, eset or eget (mixed)")
+      ("workload", text(), "set, get, mixed, bucket, cas, eset, eget, rmw or transfer (mixed)")
       ("concurrency", text(), "workers, each with one operation outstanding (16)")
       ("duration", text(), "seconds that are measured (10)")
       ("warmup", text(), "seconds before that (1)")
@@ -48,6 +48,8 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
       ("read-pct", text(), "reads in a hundred operations of the mixed workload (50)")
       ("durability", text(), "persistent or ephemeral (persistent)")
       ("expires", text(), "milliseconds after which what is set expires; 0: never (0)")
+      ("locking", text(), "of the transactions of rmw and transfer: pessimistic or optimistic (pessimistic)")
+      ("accounts", text(), "of a transfer: spread over all partitions, or both of one bucket: spread or bucket (spread)")
       ("rate", text(), "operations a second at fixed times, latency from when each was due; 0: as fast as answers come (0)")
       ("connections", text(), "to each node (1)")
       ("format", text(), "console or json (console)")
@@ -110,8 +112,12 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
   choice("workload", chosen,
          std::vector{std::pair{"set"s, both{workload::set, {}}}, {"get"s, {workload::get, {}}}, {"mixed"s, {workload::mixed, {}}},
                      {"bucket"s, {workload::bucket, {}}}, {"cas"s, {workload::cas, {}}},
+                     {"rmw"s, {workload::rmw, {}}}, {"transfer"s, {workload::transfer, {}}},
                      {"eset"s, {workload::set, kv::durability::ephemeral}}, {"eget"s, {workload::get, kv::durability::ephemeral}}});
   options.workload = chosen.first;
+  choice("locking", options.locking,
+         std::vector{std::pair{"pessimistic"s, kv::locking_mode::pessimistic}, {"optimistic"s, kv::locking_mode::optimistic}});
+  choice("accounts", options.is_same_bucket, std::vector{std::pair{"spread"s, false}, {"bucket"s, true}});
   choice("format", options.format, std::vector{std::pair{"console"s, output_format::console}, {"json"s, output_format::json}});
   choice("durability", options.durability,
          std::vector{std::pair{"persistent"s, kv::durability::persistent}, {"ephemeral"s, kv::durability::ephemeral}});
@@ -128,6 +134,7 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
   number("connections", options.connections, 1, 1000);
   number("seed", options.seed, 0, ~std::uint64_t{0});
   if (failure) return *failure;
+  if (options.workload == workload::transfer && options.key_space < 2) return wrong("--key-space: a transfer needs two accounts");
   options.duration = std::chrono::seconds(seconds);
   options.warmup = std::chrono::seconds(warmup);
   return outcome(std::move(options));

@@ -13,7 +13,8 @@
 namespace kahuna::bench {
 
 // cas: compare-revision-and-swap of keys that each worker has for itself. eset and eget are set and get of ephemeral keys.
-enum class workload : unsigned char { set, get, mixed, bucket, cas };
+// rmw and transfer are transactions: they read one key, or two accounts, and write them.
+enum class workload : unsigned char { set, get, mixed, bucket, cas, rmw, transfer };
 enum class output_format : unsigned char { console, json };
 
 struct bench_options {
@@ -29,6 +30,8 @@ struct bench_options {
   std::int64_t expires_ms = 0;          // of what is set; 0: never
   std::uint32_t rate = 0;               // operations a second, at fixed times (open loop); 0: closed loop
   std::uint32_t connections = 1;        // to each node
+  kv::locking_mode locking = kv::locking_mode::pessimistic;  // of transactions
+  bool is_same_bucket = false;          // of transfer: both accounts in one bucket, so in one partition
   output_format format = output_format::console;
   std::uint64_t seed = 1;
 };

@@ -2,12 +2,14 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "core/base/prng.hpp"
@@ -24,7 +26,8 @@ constexpr std::uint64_t keys_of_a_bucket = 100;
 // 12 bytes; with the bucket workload 100 of them share a bucket.
 std::string key_of(const bench_options& options, std::uint64_t number) {
   char text[32];
-  if (options.workload == workload::bucket)
+  const bool is_of_bucket = options.workload == workload::bucket || (options.workload == workload::transfer && options.is_same_bucket);
+  if (is_of_bucket)
     std::snprintf(text, sizeof text, "b%06llu/k%02llu", static_cast<unsigned long long>(number / keys_of_a_bucket),
                   static_cast<unsigned long long>(number % keys_of_a_bucket));
   else
@@ -64,6 +67,11 @@ struct worker {
   std::array<std::int64_t, 8> revisions;
   std::size_t swapped = 0;  // which of them is under way
   std::map<std::string, operation_report> operations;
+  // The transaction under way: what it reads and then writes, how far it is, and when it was first begun.
+  std::optional<client::transaction> transaction;
+  std::vector<std::string> accounts;
+  std::size_t step = 0;
+  timestamp began_at{};
 };
 
 struct planned_operation {
@@ -128,6 +136,7 @@ class load {
         auto& whole = report.operations[name];
         whole.latency.merge(part.latency);
         for (const auto& [code, count] : part.errors) whole.errors[code] += count;
+        whole.retries += part.retries;
       }
     return report;
   }
@@ -168,6 +177,11 @@ class load {
   }
 
   void submit(worker& w, clock::time_point started) {
+    if (options_.workload == workload::rmw || options_.workload == workload::transfer) {
+      choose_accounts(w);
+      w.began_at = {};
+      return begin(w, started);
+    }
     auto planned = plan(options_, w);
     client_.submit(std::move(planned.op), [this, &w, started, name = planned.name](const kv::operation_response& response) {
       const auto now = clock::now();
@@ -183,6 +197,64 @@ class load {
       if (const auto* set = std::get_if<kv::set_response>(&response)) w.revisions[w.swapped] = set->revision;
       next(w);
     });
+  }
+
+  // --- transactions: read all accounts, write all, commit; begun again where they are aborted
+
+  void choose_accounts(worker& w) {
+    const auto first = w.dice.below(options_.key_space);
+    w.accounts = {key_of(options_, first)};
+    if (options_.workload == workload::rmw) return;
+    auto low = std::uint64_t{0};
+    auto count = options_.key_space;
+    if (options_.is_same_bucket) {
+      low = first / keys_of_a_bucket * keys_of_a_bucket;
+      count = std::min(keys_of_a_bucket, options_.key_space - low);
+    }
+    // A bucket that the key space cuts down to one key has no pair: that key is moved onto itself then.
+    const auto second = count < 2 ? first : low + (first - low + 1 + w.dice.below(count - 1)) % count;
+    w.accounts.push_back(key_of(options_, second));
+  }
+
+  void begin(worker& w, clock::time_point started) {
+    client::transaction_options options;
+    options.locking = options_.locking;
+    options.began_at = w.began_at;
+    w.step = 0;
+    client_.submit_begin(options, [this, &w, started](result<client::transaction> begun) {
+      if (!begun) return end_transaction(w, started, begun.error().code);
+      w.transaction.emplace(std::move(*begun));
+      w.began_at = w.transaction->began_at();
+      step(w, started);
+    });
+  }
+
+  void step(worker& w, clock::time_point started) {
+    const auto accounts = w.accounts.size();
+    kv::transaction_step asked = kv::commit_step{};
+    if (w.step < accounts)
+      asked = kv::get_request{.key = w.accounts[w.step], .space = options_.durability};
+    else if (w.step < 2 * accounts)
+      asked = kv::set_request{.key = w.accounts[w.step - accounts], .value = random_value(w.dice, options_.value_bytes), .space = options_.durability};
+    w.transaction->submit(std::move(asked), [this, &w, started](const kv::operation_response& response) {
+      if (const auto* failure = std::get_if<error>(&response)) return end_transaction(w, started, failure->code);
+      if (w.step++ == 2 * w.accounts.size()) return end_transaction(w, started, std::nullopt);
+      step(w, started);
+    });
+  }
+
+  void end_transaction(worker& w, clock::time_point started, std::optional<errc> failure) {
+    const auto now = clock::now();
+    const bool is_measured = started >= measures_from_ && now <= ends_at_;
+    auto& part = w.operations[options_.workload == workload::rmw ? "rmw" : "transfer"];
+    if (failure == errc::aborted && now < ends_at_) {
+      part.retries += is_measured ? 1 : 0;
+      return begin(w, started);
+    }
+    answered_.fetch_add(1, std::memory_order_relaxed);
+    if (is_measured && failure) ++part.errors[*failure];
+    if (is_measured && !failure) part.latency.record(std::chrono::duration_cast<microseconds>(now - started));
+    next(w);
   }
 
   client::client& client_;

@@ -16,10 +16,11 @@ namespace kahuna::bench {
 struct operation_report {
   latency_histogram latency;             // of operations that were answered, "not found" included
   std::map<errc, std::uint64_t> errors;  // by code
+  std::uint64_t retries = 0;             // of transactions: attempts that were aborted, and begun again
 };
 
 struct load_report {
-  std::map<std::string, operation_report> operations;  // by name: "set", "get", "get by bucket", "cas"
+  std::map<std::string, operation_report> operations;  // by name: "set", "get", "get by bucket", "cas", "transfer"
   std::chrono::microseconds measured{0};
   double cpu_cores = 0;  // what this process itself used of the machine, in cores, from the first operation to the last
 };

@@ -31,6 +31,8 @@ void print_console(const load_report& report) {
                 per_second(latency.count(), report));
     for (const auto& [label, percent] : percentiles) std::printf(" %s %.2f", label, milliseconds(latency.percentile(percent)));
     std::printf(" max %.2f ms\n", milliseconds(latency.max()));
+    if (operation.retries != 0)
+      std::printf("%-14s %9llu attempts aborted, and begun again\n", "", static_cast<unsigned long long>(operation.retries));
     for (const auto& [code, count] : operation.errors)
       std::printf("%-14s %9llu errors: %s\n", "", static_cast<unsigned long long>(count), std::string(to_string(code)).c_str());
   }
@@ -46,6 +48,7 @@ void print_json(const load_report& report) {
     nlohmann::ordered_json entry{{"op", name}, {"count", operation.latency.count()}, {"per_second", per_second(operation.latency.count(), report)}};
     for (const auto& [label, percent] : percentiles) entry[std::string(label) + "_ms"] = milliseconds(operation.latency.percentile(percent));
     entry["max_ms"] = milliseconds(operation.latency.max());
+    if (operation.retries != 0) entry["retries"] = operation.retries;
     entry["errors"] = nlohmann::ordered_json::object();
     for (const auto& [code, count] : operation.errors) entry["errors"][std::string(to_string(code))] = count;
     out["operations"].push_back(std::move(entry));

@@ -345,7 +345,7 @@ void client::submit_begin(transaction_options options, std::function<void(result
   if (auto wrong = wrong_in(options)) return done(std::move(*wrong));
   const auto channel = std::make_shared<lane_channel<implementation>>(implementation_, implementation_->choose_lane());
   const auto number = implementation_->next_transaction.fetch_add(1);
-  if (!options.is_as_of_now || options.as_of != timestamp{}) return done(transaction(channel, options, wall_clock(), number));
+  if (!options.is_as_of_now || options.as_of != timestamp{}) return done(transaction(channel, options, options.began_at != timestamp{} ? options.began_at : wall_clock(), number));
 
   auto round = std::make_shared<clock_round>();
   const auto partitions = channel->partitions();

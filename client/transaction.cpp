@@ -43,6 +43,7 @@ struct transaction::state {
   std::uint32_t number = 0;  // of the last step that the coordinator has taken
   std::uint64_t heard = 0;   // digest of its answers
   bool is_under_way = false;
+  bool is_commit_under_way = false;
   phase in = phase::open;
   std::string why;  // aborted
 
@@ -55,7 +56,8 @@ struct transaction::state {
 std::optional<kv::operation_response> transaction::state::answer_here(const kv::transaction_step& step) {
   const bool is_commit = std::holds_alternative<kv::commit_step>(step);
   const bool is_rollback = std::holds_alternative<kv::rollback_step>(step);
-  if (is_under_way) return error{errc::invalid_argument, "the step before is still under way"};
+  // One that waits for a lock can be given up; what is being committed can't.
+  if (is_under_way && (!is_rollback || is_commit_under_way)) return error{errc::invalid_argument, "the step before is still under way"};
   if (in == phase::ended) return error{errc::invalid_argument, "the transaction has ended"};
   if (in == phase::aborted) {
     if (!is_rollback) return over(why);
@@ -76,7 +78,13 @@ std::optional<kv::operation_response> transaction::state::answer_here(const kv::
 }
 
 kv::operation transaction::state::ask(kv::transaction_step step) {
+  if (std::holds_alternative<kv::rollback_step>(step)) {
+    // Behind the step that is under way, whose answer is of no interest from here on.
+    in = phase::ended;
+    return kv::transaction_request{header, number + 1 + (is_under_way ? 1 : 0), heard, std::move(step)};
+  }
   is_under_way = true;
+  is_commit_under_way = std::holds_alternative<kv::commit_step>(step);
   if (as_of != timestamp{}) {
     if (auto* get = std::get_if<kv::get_request>(&step)) {
       if (!get->at_revision && get->as_of == timestamp{}) get->as_of = as_of;
@@ -94,16 +102,16 @@ kv::operation transaction::state::ask(kv::transaction_step step) {
 }
 
 void transaction::state::took(const kv::transaction_step& step, const kv::operation_response& response) {
-  is_under_way = false;
+  is_under_way = is_commit_under_way = false;
+  if (in == phase::ended) return;  // it was rolled back meanwhile
   if (as_of != timestamp{}) return;
   const auto* failure = std::get_if<error>(&response);
   // A step that is no valid one the coordinator has not taken.
   if (failure != nullptr && failure->code == errc::invalid_argument) return;
   ++number;
   heard = kv::digest_of(heard, response);
-  const bool is_end = std::holds_alternative<kv::commit_step>(step) || std::holds_alternative<kv::rollback_step>(step);
   if (failure == nullptr || failure->code == errc::data_corrupted) {
-    if (is_end) in = phase::ended;
+    if (std::holds_alternative<kv::commit_step>(step)) in = phase::ended;
     return;
   }
   // Aborted; or nobody knows what the coordinator has of it.
@@ -146,6 +154,8 @@ std::string transaction::id() const {
   out << id.began_at << '-' << std::hex << id.client << '-' << std::dec << id.number;
   return out.str();
 }
+
+timestamp transaction::began_at() const { return state_->header.id.began_at; }
 
 timestamp transaction::moment() const { return state_->as_of; }
 

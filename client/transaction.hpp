@@ -31,6 +31,7 @@ struct transaction_options {
   std::chrono::milliseconds timeout{kv::transaction_timeout_ms_default};  // from its first step; then it is rolled back
   timestamp as_of{};       // not 0: only reads, as the keys were then
   bool is_as_of_now = false;  // only reads, of everything that was acknowledged before it began
+  timestamp began_at{};       // of the attempt before, where it is begun again by hand: older ones go first. 0: now
 };
 
 // How the operations of one connection are asked: given to a transaction by the client that it is of.
@@ -56,6 +57,8 @@ class transaction {
 
   // For people and logs: "115596328968060933-1f-2".
   std::string id() const;
+  // Its age, for an attempt that follows.
+  timestamp began_at() const;
   // Of one that only reads: as of when. 0 of another.
   timestamp moment() const;
   // Whether neither commit nor rollback has been called, nor anything has ended it.

@@ -29,6 +29,7 @@ CAF_TEST(the examples do what they say) {
   check_example(nodes, "expiry_and_renewal", "taken\nrenewed 3 times\ngiven up\n");
   check_example(nodes, "compare_and_swap", "counted to 100\n");
   check_example(nodes, "buckets", "250 instances\nthe first 100, and there are more\n250 are up\n100 by prefix\n");
+  check_example(nodes, "transfer", "together they have 300\nrolled back\n");
   check_example(nodes, "errors",
                 "connecting: unavailable: not applied: repeat it later, or give up\n"
                 "a reserved name: invalid_argument: the request is wrong: mend it, don't repeat it\n"

@@ -509,6 +509,79 @@ CAF_TEST(a list fails with its first part that fails) {
   pass(milliseconds(1200));
 }
 
+// --- steps of transactions ----------------------------------------------------------------------------------------
+
+namespace {
+
+kv::operation step_of(std::uint32_t number, kv::transaction_step step) {
+  kv::transaction_request request;
+  request.transaction.id = {timestamp{9}, 7, 1};
+  request.transaction.anchor = partition_id{2};
+  request.number = number;
+  request.step = std::move(step);
+  return request;
+}
+
+}  // namespace
+
+CAF_TEST(a step goes to the leader of the anchor and is repeated as it was) {
+  open_all();
+  core->leaders_came(0, {{{partition_id{2}, term_id{2}, node_id{2}}}}, now);
+  const auto t = submit(step_of(3, kv::set_request{.key = "k", .value = "v"}));
+  CAF_REQUIRE_EQUAL(requests.size(), 1u);
+  CAF_CHECK_EQUAL(requests[0].slot, 1u);
+  lose(1);
+  CAF_REQUIRE_EQUAL(requests.size(), 2u);
+  CAF_CHECK(requests[1].request.op == requests[0].request.op);
+  CAF_CHECK_EQUAL(requests[1].request.sequence, requests[0].request.sequence);
+  reply(requests[1].slot, requests[1].request.sequence, kv::set_response{});
+  CAF_CHECK_EQUAL(answer(t), "answered");
+}
+
+CAF_TEST(a step that is no commit is never applied) {
+  open_all();
+  const auto write = submit(step_of(1, kv::set_request{.key = "k", .value = "v"}), milliseconds(2500));
+  const auto rollback = submit(step_of(2, kv::rollback_step{}), milliseconds(2500));
+  const auto commit = submit(step_of(3, kv::commit_step{}), milliseconds(2500));
+  pass(milliseconds(2600));
+  CAF_CHECK_EQUAL(answer(write), "unavailable");
+  CAF_CHECK_EQUAL(answer(rollback), "unavailable");
+  CAF_CHECK_EQUAL(answer(commit), "timeout");
+}
+
+CAF_TEST(a commit that no node has got was not applied) {
+  const auto commit = submit(step_of(3, kv::commit_step{}), milliseconds(500));
+  pass(milliseconds(600));
+  CAF_CHECK_EQUAL(answer(commit), "unavailable");
+}
+
+CAF_TEST(a commit holds the floor of its anchor and other steps do not) {
+  open_all();
+  submit(step_of(1, kv::set_request{.key = "k", .value = "v"}));
+  submit(step_of(2, kv::commit_step{}));
+  const auto t = submit(step_of(3, kv::get_request{.key = "k"}));
+  CAF_REQUIRE_EQUAL(requests.size(), 3u);
+  const auto commit = requests[1].request.sequence;
+  CAF_CHECK_EQUAL(requests[0].request.floor, requests[0].request.sequence + 1);
+  CAF_CHECK_EQUAL(requests[2].request.floor, commit);
+  reply(0, commit, kv::commit_response{timestamp{5}});
+  submit(step_of(4, kv::get_request{.key = "k"}));
+  CAF_CHECK(requests[3].request.floor > commit);
+  CAF_CHECK_EQUAL(answer(t), "none");
+}
+
+CAF_TEST(what an earlier attempt of a commit was refused with is not its outcome) {
+  open_all();
+  const auto t = submit(step_of(2, kv::commit_step{}));
+  const auto sequence = requests[0].request.sequence;
+  pass(milliseconds(1100));  // the first attempt was not answered, and there is a second one
+  CAF_REQUIRE(requests.size() >= 2);
+  reply_to(0, sequence, 1, fails(errc::aborted));
+  CAF_CHECK_EQUAL(answer(t), "none");
+  reply(requests.back().slot, sequence, kv::commit_response{timestamp{5}});
+  CAF_CHECK_EQUAL(answer(t), "answered");
+}
+
 CAF_TEST_FIXTURE_SCOPE_END()
 
 CAF_TEST(whatever happens every request is answered once and by its deadline) {
