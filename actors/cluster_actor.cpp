@@ -53,6 +53,8 @@ std::vector<messages::partition_leader> take_heard(cluster_state& state, const l
     auto& known = state.leaders[entry.partition.value];
     const bool is_news = entry.term > known.term || (entry.term == known.term && known.leader == no_node);
     if (!is_news || entry == known) continue;
+    // Counted here or where the own replica tells of it, whichever comes first.
+    if (entry.leader != no_node && entry.leader != known.leader) state.settings.metrics->leader_changed();
     known = entry;
     changed.push_back(entry);
   }
