@@ -61,7 +61,7 @@ struct transaction_simulation::client {
   std::uint64_t id = 0;
   std::uint64_t next_sequence = 1;
   std::uint64_t next_transaction = 1;
-  timestamp seen;  // the highest stamp that it has heard of
+  hlc clock;  // the highest stamp that it has heard of
   append_transaction work;
   std::map<std::string, std::vector<std::uint64_t>> lists;  // as the transaction sees them
   kv::transaction_header header;
@@ -74,6 +74,7 @@ struct transaction_simulation::client {
 };
 
 struct transaction_simulation::under_way {
+  hlc* clock;
   response_handler done;
 };
 
@@ -201,7 +202,7 @@ void transaction_simulation::drain(group& g, replica& r) {
       feed(g, r, std::vector<raft::read_answer>{{read.read_id, is_safe, {}}});
     });
   }
-  for (auto& reply : ready.replies) replied(reply.origin, std::move(reply.response));
+  for (auto& reply : ready.replies) replied(reply.origin, std::move(reply.response), r.clock.last());
   if (!ready.manager.is_empty())
     at(5, [this, &g, &r, life, news = std::move(ready.manager)] {
       if (r.life == life) tell_manager(g, r, news);
@@ -217,12 +218,12 @@ void transaction_simulation::tell_manager(group& g, replica& r, kv::manager_inpu
     at(5, [this, &g, &r, life, own = std::move(ready.own)] {
       if (r.life == life) feed(g, r, kv::operations{own, clock_of(r)});
     });
-  for (auto& reply : ready.replies) replied(reply.origin, std::move(reply.response));
+  for (auto& reply : ready.replies) replied(reply.origin, std::move(reply.response), r.clock.last());
   for (auto& asked : ready.remote) {
     kv::partition_request request;
     request.op = asked.op;
     const auto partition = *kv::partition_of(routing::partition_map{0, static_cast<std::uint32_t>(options_.partitions), 1, {}}, asked.op);
-    ask(partition, request, std::chrono::milliseconds(std::min<std::uint32_t>(asked.budget_ms, 1'000)),
+    ask(partition, request, std::chrono::milliseconds(std::min<std::uint32_t>(asked.budget_ms, 1'000)), r.clock,
         [this, &g, &r, life, token = asked.token](const kv::operation_response& response) {
           if (r.life != life) return;
           kv::remote_answers answers;
@@ -333,9 +334,9 @@ void transaction_simulation::inject_faults() {
 // --- the gateway --------------------------------------------------------------------------------------------------
 
 void transaction_simulation::ask(partition_id partition, const kv::partition_request& like, std::chrono::milliseconds budget,
-                                 response_handler done) {
+                                 hlc& clock, response_handler done) {
   const auto token = next_token_++;
-  requests_[token] = {std::move(done)};
+  requests_[token] = {&clock, std::move(done)};
   auto& g = *groups_[partition.value];
   auto request = like;
   request.origin = token;
@@ -346,25 +347,27 @@ void transaction_simulation::ask(partition_id partition, const kv::partition_req
     const bool is_stale = percent(options_.stale_percent);
     const auto other = dice_.below(replicas_per_group);
     const bool is_late = i > 0 && dice_.chance(1, 4);
-    at(network_delay() + (is_late ? 400'000 : 0), [this, &g, request, is_stale, other] {
+    at(network_delay() + (is_late ? 400'000 : 0), [this, &g, request, is_stale, other, observed = clock.last()] {
       auto& r = *g.replicas[is_stale ? other : g.leader];
+      r.clock.observe(observed);
       feed(g, r, kv::operations{{request}, clock_of(r)});
     });
   }
   at(std::chrono::duration_cast<duration>(budget).count(), [this, token] {
-    replied(token, error{errc::timeout, "the budget passed"});
+    replied(token, error{errc::timeout, "the budget passed"}, {});
   });
 }
 
 // The first answer counts. One that is lost on its way is as if it had never been given.
-void transaction_simulation::replied(std::uint64_t token, kv::operation_response response) {
+void transaction_simulation::replied(std::uint64_t token, kv::operation_response response, timestamp now) {
   if (!requests_.contains(token)) return;
   const auto* failure = std::get_if<error>(&response);
   const bool is_own = failure != nullptr && failure->code == errc::timeout;
   if (!is_own && is_faulty_ && dice_.chance(static_cast<std::uint64_t>(options_.loss_percent), 100)) return;
-  at(network_delay(), [this, token, response = std::move(response)] {
+  at(network_delay(), [this, token, now, response = std::move(response)] {
     const auto found = requests_.find(token);
     if (found == requests_.end()) return;
+    found->second.clock->observe(now);
     auto done = std::move(found->second.done);
     requests_.erase(found);
     done(response);
@@ -381,7 +384,7 @@ std::string transaction_simulation::random_key() {
 // Repeats the request under its identity until it is answered for good, or the deadline has passed.
 void transaction_simulation::ask_again(client& c, kv::partition_request request, instant deadline, response_handler done) {
   const auto partition = *kv::partition_of(routing::partition_map{0, static_cast<std::uint32_t>(options_.partitions), 1, {}}, request.op);
-  ask(partition, request, attempt_timeout, [this, &c, request, deadline, done](const kv::operation_response& response) {
+  ask(partition, request, attempt_timeout, c.clock, [this, &c, request, deadline, done](const kv::operation_response& response) {
     const auto* failure = std::get_if<error>(&response);
     const bool is_worth_repeating = failure != nullptr && failure->code != errc::aborted && failure->code != errc::invalid_argument;
     if (!is_worth_repeating || steady_now() >= deadline) return done(response);

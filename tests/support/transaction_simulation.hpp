@@ -97,8 +97,10 @@ class transaction_simulation {
   void tick_all();
   void inject_faults();
 
-  void ask(partition_id partition, const kv::partition_request& like, std::chrono::milliseconds budget, response_handler done);
-  void replied(std::uint64_t token, kv::operation_response response);
+  // `clock`: of whoever asks; messages carry clocks both ways, as between nodes and clients.
+  void ask(partition_id partition, const kv::partition_request& like, std::chrono::milliseconds budget, hlc& clock,
+           response_handler done);
+  void replied(std::uint64_t token, kv::operation_response response, timestamp now);
 
   void begin_work(client& c);
   void ask_again(client& c, kv::partition_request request, instant deadline, response_handler done);
