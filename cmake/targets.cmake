@@ -37,7 +37,7 @@ if(KAHUNA_FUZZ)
 endif()
 
 function(kahuna_configure_target target)
-  cmake_parse_arguments(arg "PRECOMPILE_CAF" "DIRECTORY" "DEPENDS;LINK" ${ARGN})
+  cmake_parse_arguments(arg "PLANTED;PRECOMPILE_CAF" "DIRECTORY" "DEPENDS;LINK" ${ARGN})
   list(TRANSFORM arg_DEPENDS PREPEND kahuna_)
   get_target_property(type ${target} TYPE)
   target_link_libraries(${target} PUBLIC kahuna_options ${arg_DEPENDS} ${arg_LINK})
@@ -53,8 +53,9 @@ function(kahuna_configure_target target)
   endif()
 endfunction()
 
+# PLANTED: the simulations link it, so there is a second one with planted bugs.
 function(kahuna_library name)
-  cmake_parse_arguments(arg "" "DIRECTORY" "" ${ARGN})
+  cmake_parse_arguments(arg "PLANTED;PRECOMPILE_CAF" "DIRECTORY" "DEPENDS;LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${arg_DIRECTORY}/*.cpp)
   if(arg_DIRECTORY STREQUAL "core/kv")
     file(GLOB operation_sources CONFIGURE_DEPENDS core/kv/operations/*.cpp)
@@ -66,6 +67,13 @@ function(kahuna_library name)
   endif()
   add_library(kahuna_${name} STATIC ${sources})
   kahuna_configure_target(kahuna_${name} ${ARGN})
+  if(arg_PLANTED)
+    # The same with the defects of core/base/planted_bug.hpp in it; for programs of tests/sim, which link nothing without them.
+    list(TRANSFORM arg_DEPENDS PREPEND planted_)
+    add_library(kahuna_planted_${name} STATIC EXCLUDE_FROM_ALL ${sources})
+    kahuna_configure_target(kahuna_planted_${name} DEPENDS ${arg_DEPENDS} LINK ${arg_LINK})
+    target_compile_definitions(kahuna_planted_${name} PUBLIC KAHUNA_PLANTED_BUGS)
+  endif()
 endfunction()
 
 # The folder's main.cpp becomes the program; the rest is a library beside it that tests can link.
