@@ -127,8 +127,20 @@ struct arrived_request {
   gateway_request origin;
   std::uint64_t client = 0;
   messages::client_request request;
-  bool may_forward = true;
+  enum class way : std::uint8_t { any, to_leader, nowhere } may_go = way::any;
 };
+
+// Where a request for this leader is sent to: there, or to a node that may reach it; no_node: it can't be sent anywhere. Where there is
+// no other way it is given to the broken link, which says so.
+node_id next_hop(const gateway_state& state, node_id leader, arrived_request::way may_go) {
+  using way = arrived_request::way;
+  if (may_go == way::nowhere) return no_node;
+  const bool is_known = leader != no_node && state.wiring.links.contains(leader);
+  if ((is_known && state.connected.contains(leader)) || may_go == way::to_leader) return is_known ? leader : no_node;
+  for (const auto peer : state.connected)
+    if (peer != leader) return peer;
+  return is_known ? leader : no_node;
+}
 
 void route(self_pointer self, arrived_request arrived) {
   auto& state = self->state;
@@ -155,13 +167,14 @@ void route(self_pointer self, arrived_request arrived) {
                                                now_of(*self) + std::chrono::milliseconds(budget_ms)});
     return want_drain(self);
   }
-  if (!arrived.may_forward || leader == no_node || !state.wiring.links.contains(leader))
+  const auto next = next_hop(state, leader == state.settings.self ? no_node : leader, arrived.may_go);
+  if (next == no_node)
     return answer(self, token, error{errc::not_leader, leader == no_node ? "partition " + std::to_string(partition->value) + " has no leader now"
                                                                          : "this node does not lead partition " +
                                                                                std::to_string(partition->value)});
-  entry.forwarded_to = leader;
+  entry.forwarded_to = next;
   request.budget_ms = budget_ms;
-  state.to_forward[leader].push_back({token, arrived.client, std::move(request)});
+  state.to_forward[next].push_back({token, arrived.client, next != leader, std::move(request)});
   want_drain(self);
 }
 
@@ -247,7 +260,7 @@ complaint take_client_requests(self_pointer self, gateway_session& session, mess
       origin.session = number;
       origin.sequence = sequence;
       origin.attempt = attempt;
-      route(self, {origin, session.hello.client_id, std::move(request), true});
+      route(self, {origin, session.hello.client_id, std::move(request), arrived_request::way::any});
     }
   }
   return std::nullopt;
@@ -319,7 +332,8 @@ complaint take_forwarded_requests(self_pointer self, gateway_session& session, m
     gateway_request origin;
     origin.sequence = forwarded.token;
     origin.from = session.hello.node;
-    route(self, {origin, forwarded.client, std::move(forwarded.request), false});
+    using way = arrived_request::way;
+    route(self, {origin, forwarded.client, std::move(forwarded.request), forwarded.may_pass_on ? way::to_leader : way::nowhere});
   }
   return std::nullopt;
 }
@@ -341,7 +355,7 @@ void take_manager_requests(self_pointer self, manager_requests& asked) {
     forwarded.issued_at = state.settings.clock->now();
     forwarded.budget_ms = request.budget_ms;
     forwarded.op = std::move(request.op);
-    route(self, {origin, 0, std::move(forwarded), true});
+    route(self, {origin, 0, std::move(forwarded), arrived_request::way::any});
   }
 }
 
@@ -587,6 +601,12 @@ caf::behavior gateway_actor(self_pointer self, gateway_settings settings, cluste
       [=](const peer_checked& checked) { take_peer_checked(self, checked); },
       [=](manager_requests& asked) { take_manager_requests(self, asked); },
       [=](const link_broken& broken) { take_link_broken(self, broken); },
+      [=](const link_changed& change) {
+        if (change.is_connected)
+          self->state.connected.insert(change.peer);
+        else
+          self->state.connected.erase(change.peer);
+      },
       [=](const node_tick&) { on_tick(self); },
       [=](const drain&) { on_drain(self); },
       [=](const stop&) { on_stop(self); },

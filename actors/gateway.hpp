@@ -6,6 +6,8 @@
 // link to the node that leads; the answer, from either, finds its way back by the token. Whatever becomes of it, the
 // client is answered by the deadline, and nothing is kept after it.
 //   - the partition's answer is lost: it can't be, it is a message in this process.
+//   - the link to a leader's node is down, or no leader is known here, which may be for the same reason: another node is asked to pass
+//     the request on, once. So two nodes that don't reach each other serve as long as a third reaches both.
 //   - the other node dies: the link says so (link_broken), and what was forwarded there is answered at once.
 //   - the client goes: its tokens are dropped; what was applied stays applied.
 //
@@ -15,6 +17,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -115,6 +118,7 @@ struct gateway_state {
   std::unique_ptr<deadline_wheel> deadlines;
 
   std::vector<messages::partition_leader> leaders;  // by partition
+  std::set<node_id> connected;                       // whose links are up
   std::unique_ptr<rate_limited_log> log;
   bool is_stopping = false;
 
@@ -129,7 +133,7 @@ struct gateway_state {
 };
 
 // Listens at once; ends with an error where the port can't be had. Takes partition_replies, leaders_changed,
-// peer_checked, link_broken, gateway_wiring (before which every hello is refused), node_tick and stop.
+// peer_checked, link_broken, link_changed, gateway_wiring (before which every hello is refused), node_tick and stop.
 caf::behavior gateway_actor(caf::stateful_actor<gateway_state, caf::io::broker>* self, gateway_settings settings,
                             cluster_handle cluster, std::function<void(bool)> listening);
 

@@ -134,6 +134,12 @@ struct link_broken {
   node_id peer;
 };
 
+// link → gateway: whether anything can be forwarded over the link.
+struct link_changed {
+  node_id peer;
+  bool is_connected = false;
+};
+
 // raft_peer → cluster: the leader that this replica knows has changed.
 // cluster → gateway, cluster → link: leaders that have changed.
 struct leaders_changed {
@@ -218,6 +224,7 @@ using gateway_handle = caf::typed_actor<
     caf::reacts_to<leaders_changed>,    // routes by them, and tells the clients
     caf::reacts_to<peer_checked>,       // lets a node in, or not
     caf::reacts_to<link_broken>,        // answers what was forwarded there
+    caf::reacts_to<link_changed>,       // goes by way of others while it is down
     caf::reacts_to<node_tick>,          // looks at the deadlines
     caf::reacts_to<stop>>;
 
@@ -322,6 +329,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::peer_output)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::forward_requests)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::forward_replies)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::link_broken)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::link_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::leaders_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::leaders_heard)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::check_peer)

@@ -33,6 +33,7 @@ void take_opened(self_pointer self) {
   state.is_connected = true;
   state.settings.events->write(severity::info, "connected to node", {{"node", state.settings.peer_name}});
   self->send(state.cluster, peer_seen{state.settings.peer, true});
+  self->send(state.gateway, link_changed{state.settings.peer, true});
 }
 
 void take_lost(self_pointer self, const messages::connection_loss& loss,
@@ -44,6 +45,7 @@ void take_lost(self_pointer self, const messages::connection_loss& loss,
   settings.events->write(severity::warn, "connection to node lost",
                          {{"node", settings.peer_name}, {"reason", loss.reason.message}});
   self->send(state.cluster, peer_seen{settings.peer, false});
+  self->send(state.gateway, link_changed{settings.peer, false});
   drop_everything(self);
 }
 

@@ -89,6 +89,7 @@ gateway_handle::behavior_type listening_gateway(gateway_handle::pointer self, st
       },
       [=](const peer_checked& checked) { heard->checked.push_back(checked); },
       [](const link_broken&) {},
+      [](const link_changed&) {},
       [](const node_tick&) {},
       [=](const stop&) { self->quit(); },
   };

@@ -134,7 +134,7 @@ messages::peer_messages sample_peer_messages() {
 
 messages::forwarded_requests sample_forwarded_requests() {
   messages::forwarded_requests body;
-  for (const auto& request : sample_requests().requests) body.requests.push_back({request.sequence + 100, 77, request});
+  for (const auto& request : sample_requests().requests) body.requests.push_back({request.sequence + 100, 77, request.sequence % 2 == 0, request});
   return body;
 }
 

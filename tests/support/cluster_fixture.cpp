@@ -36,7 +36,7 @@ cluster::cluster(cluster_options options) : options_(std::move(options)) {
 const cluster::member& cluster::at(int node) const { return members_.at(static_cast<std::size_t>(node - 1)); }
 cluster::member& cluster::at(int node) { return members_.at(static_cast<std::size_t>(node - 1)); }
 
-std::string cluster::endpoint(int node) const { return "127.0.0.1:" + std::to_string(at(node).port); }
+std::string cluster::endpoint(int node) const { return host(node) + ':' + std::to_string(at(node).port); }
 
 std::vector<std::string> cluster::endpoints() const {
   std::vector<std::string> all;
@@ -59,10 +59,14 @@ std::vector<std::string> cluster::command(int node) const {
   std::vector<std::string> words{node_program(),
                                  "--node-id", node_name(node),
                                  "--listen", endpoint(node),
-                                 "--http", "127.0.0.1:" + std::to_string(http_port(node)),
+                                 "--http", host(node) + ':' + std::to_string(http_port(node)),
                                  "--data-dir", data_directory(node).string(),
                                  "--initial-cluster", initial_cluster()};
   words.insert(words.end(), options_.node_arguments.begin(), options_.node_arguments.end());
+  if (options_.network) {
+    const auto prefix = options_.network->prefix(node);
+    words.insert(words.begin(), prefix.begin(), prefix.end());
+  }
   return words;
 }
 
@@ -127,7 +131,7 @@ void cluster::resume(int node) {
 }
 
 bool cluster::is_ready(int node) const {
-  const auto answer = http_get(http_port(node), "/ready");
+  const auto answer = http_get(http_port(node), "/ready", milliseconds(2000), host(node));
   return answer && answer->status == 200;
 }
 
@@ -143,7 +147,7 @@ bool cluster::wait_ready(milliseconds patience) {
 }
 
 std::optional<cluster_view> cluster::view(int node) const {
-  const auto answer = http_get(http_port(node), "/v1/cluster");
+  const auto answer = http_get(http_port(node), "/v1/cluster", milliseconds(2000), host(node));
   if (!answer || answer->status != 200) return std::nullopt;
   const auto json = nlohmann::json::parse(answer->body, nullptr, false);
   KAHUNA_CHECK(json.is_object(), "not an object:", answer->body);

@@ -1,12 +1,14 @@
-// A cluster of real kahuna-node processes on loopback.
+// A cluster of real kahuna-node processes, on loopback or in a network of their own.
 #pragma once
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "tests/support/network_lab.hpp"
 #include "tests/support/process.hpp"
 
 namespace kahuna::testing {
@@ -17,7 +19,8 @@ std::string cli_program();
 
 struct cluster_options {
   int nodes = 3;
-  std::vector<std::string> node_arguments;  // further ones, the same for every node
+  std::vector<std::string> node_arguments = {};  // further ones, the same for every node
+  std::shared_ptr<network_lab> network = nullptr;  // the nodes are there; nothing: on loopback
 };
 
 // What /v1/cluster says of a partition.
@@ -48,6 +51,7 @@ class cluster {
   int size() const { return options_.nodes; }
   std::string node_name(int node) const { return "n" + std::to_string(node); }
   int node_number(const std::string& name) const { return std::stoi(name.substr(1)); }
+  std::string host(int node) const { return options_.network ? options_.network->address(node) : "127.0.0.1"; }
   std::string endpoint(int node) const;
   std::vector<std::string> endpoints() const;
   std::string initial_cluster() const;

@@ -14,7 +14,7 @@
 
 namespace kahuna::testing {
 
-tcp_socket::tcp_socket(int port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+tcp_socket::tcp_socket(int port, const std::string& host) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   if (fd_ < 0) return;
   const timeval patience{2, 0};  // of connect and send
   ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
@@ -23,8 +23,7 @@ tcp_socket::tcp_socket(int port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOE
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<std::uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return;
+  if (::inet_pton(AF_INET, host.c_str(), &address.sin_addr) == 1 && ::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return;
   ::close(fd_);
   fd_ = -1;
 }
@@ -89,10 +88,10 @@ std::string tcp_socket::receive_all(milliseconds patience) {
   return std::exchange(received_, {});
 }
 
-std::optional<http_response> http_get(int port, const std::string& path, milliseconds patience) {
-  tcp_socket connection(port);
+std::optional<http_response> http_get(int port, const std::string& path, milliseconds patience, const std::string& host) {
+  tcp_socket connection(port, host);
   if (!connection.is_open()) return std::nullopt;
-  if (!connection.send("GET " + path + " HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")) return std::nullopt;
+  if (!connection.send("GET " + path + " HTTP/1.0\r\nHost: " + host + "\r\nConnection: close\r\n\r\n")) return std::nullopt;
   const std::string answer = connection.receive_all(patience);
   constexpr std::string_view version = "HTTP/1.x ";
   const auto head_end = answer.find("\r\n\r\n");

@@ -11,8 +11,8 @@ namespace kahuna::testing {
 
 class tcp_socket {
  public:
-  // Connects to 127.0.0.1:port; is_open() says whether that worked within two seconds.
-  explicit tcp_socket(int port);
+  // Connects to host:port; is_open() says whether that worked within two seconds.
+  explicit tcp_socket(int port, const std::string& host = "127.0.0.1");
   tcp_socket(tcp_socket&& other) noexcept;
   tcp_socket& operator=(tcp_socket&& other) noexcept;
   ~tcp_socket();
@@ -47,7 +47,8 @@ struct http_response {
   std::string body;
 };
 
-// GET from 127.0.0.1:port; nothing where no answer came within `patience`.
-std::optional<http_response> http_get(int port, const std::string& path, milliseconds patience = milliseconds(2000));
+// GET from host:port; nothing where no answer came within `patience`.
+std::optional<http_response> http_get(int port, const std::string& path, milliseconds patience = milliseconds(2000),
+                                      const std::string& host = "127.0.0.1");
 
 }  // namespace kahuna::testing

@@ -21,7 +21,7 @@ namespace {
 bool is_full() { return std::getenv("KAHUNA_FULL") != nullptr; }
 
 // How many commits a round waits for.
-std::uint64_t commits_a_round() { return is_full() ? 10'000 : 300; }
+std::uint64_t commits_a_round() { return is_full() ? 5'000 : 300; }
 int rounds() { return is_full() ? 10 : 3; }
 
 void check_appends(append_load& load, const cluster& nodes) {
@@ -38,7 +38,7 @@ void append_without_faults(locking_choice locking) {
   nodes.start_all_and_wait();
   append_load load(nodes.endpoints(), {.locking = locking});
   load.start();
-  CAF_CHECK(load.wait_for_commits(3 * commits_a_round(), milliseconds(120'000)));
+  CAF_CHECK(load.wait_for_commits(is_full() ? 100'000 : 3 * commits_a_round(), milliseconds(is_full() ? 1'200'000 : 120'000)));
   check_appends(load, nodes);
 }
 
@@ -69,6 +69,9 @@ CAF_TEST(append histories without faults of both kinds) { append_without_faults(
 
 CAF_TEST(append histories under kills with locks) { append_under_kills(locking_choice::pessimistic); }
 CAF_TEST(append histories under kills without locks) { append_under_kills(locking_choice::optimistic); }
+CAF_TEST(append histories under kills of both kinds) {
+  if (is_full()) append_under_kills(locking_choice::mixed);
+}
 
 CAF_TEST(append histories while leaders stand still) {
   cluster nodes;

@@ -203,7 +203,7 @@ CAF_TEST(everything that travels comes back) {
   check_round_trip(welcome{1, node_id{2}, 3, timestamp{4}, routing::form_cluster({{"n1", "h:1"}}, 16, 1), 5, 6});
   check_round_trip(refusal{{errc::permission_denied, "no"}, true});
   check_round_trip(leaders{{{partition_id{1}, term_id{2}, node_id{3}}}});
-  check_round_trip(forwarded_requests{timestamp{1}, {{2, 3, sample_requests().requests[0]}}});
+  check_round_trip(forwarded_requests{timestamp{1}, {{2, 3, true, sample_requests().requests[0]}}});
   for (const auto& op : transaction_operations()) check_round_trip(op);
   for (const auto& response : transaction_responses()) check_round_trip(response);
   check_round_trip(forwarded_replies{timestamp{1}, {{2, kv::delete_response{true, 1, timestamp{5}}}}});

@@ -1,0 +1,85 @@
+// Links between nodes that are cut, both ways and one way, between network namespaces: no answer is wrong, and those that still have a
+// majority go on. KAHUNA_FULL: longer. Needs the privilege to make network namespaces; is skipped with a message without it.
+#define CAF_SUITE system_links
+#include "caf/test/unit_test.hpp"
+
+#include <cmath>
+#include <cstdlib>
+
+#include "tests/support/append_load.hpp"
+#include "tests/support/cluster_fixture.hpp"
+#include "tests/support/register_load.hpp"
+
+using namespace kahuna;
+using namespace kahuna::testing;
+
+namespace {
+
+bool is_full() { return std::getenv("KAHUNA_FULL") != nullptr; }
+
+std::shared_ptr<network_lab> lab() {
+  static const auto built = network_lab::open(3);
+  return built;
+}
+
+// Cuts in turn: a pair of nodes, a node from all others, what a leader sends, what it hears. `has_gone_on` waits for progress.
+template <class Progress>
+void cut_links(cluster& nodes, network_lab& network, int rounds, Progress&& has_gone_on) {
+  for (int round = 0; round < rounds; ++round) {
+    const int leader = nodes.busiest_leader();
+    const int other = leader % nodes.size() + 1;
+    switch (round % 4) {
+      case 0: network.cut(leader, other); break;
+      case 1: network.isolate(leader); break;
+      case 2: network.cut_one_way(leader, other); break;
+      case 3:
+        for (int node = 1; node <= nodes.size(); ++node)
+          if (node != leader) network.cut_one_way(node, leader);
+        break;
+    }
+    const auto cut_at = steady_clock::now();
+    CAF_CHECK(has_gone_on());
+    network.heal();
+    const auto healed_at = steady_clock::now();
+    CAF_CHECK(has_gone_on());
+    CAF_MESSAGE("round " << round << ": " << std::lround(elapsed_ms(cut_at, healed_at)) << " ms cut, then "
+                         << std::lround(elapsed_ms(healed_at, steady_clock::now())) << " ms");
+  }
+}
+
+}  // namespace
+
+CAF_TEST(single operations are linearizable while links are cut) {
+  const auto network = lab();
+  if (!network) {
+    CAF_MESSAGE("skipped: network namespaces need a privilege that is missing here");
+    return;
+  }
+  cluster nodes({.network = network});
+  nodes.start_all_and_wait();
+  register_load load(nodes.endpoints());
+  load.start();
+  cut_links(nodes, *network, is_full() ? 24 : 4, [&] { return load.wait_for_answers(is_full() ? 5'000 : 1'000, milliseconds(30'000)); });
+  load.stop();
+  const auto counts = load.counts();
+  CAF_MESSAGE(counts.writes_acknowledged << " writes acknowledged, " << counts.writes_refused << " refused, " << counts.writes_unknown
+                                         << " of unknown outcome, " << counts.reads_answered << " reads");
+  auto reader = connect_or_fail(nodes.endpoints());
+  CAF_CHECK_EQUAL(joined(load.violations(reader)), "");
+}
+
+CAF_TEST(transactions are strictly serializable while links are cut) {
+  const auto network = lab();
+  if (!network) return;
+  cluster nodes({.network = network});
+  nodes.start_all_and_wait();
+  append_load load(nodes.endpoints(), {.locking = locking_choice::mixed});
+  load.start();
+  cut_links(nodes, *network, is_full() ? 24 : 4, [&] { return load.wait_for_commits(is_full() ? 2'200 : 150, milliseconds(60'000)); });
+  load.stop();
+  const auto counts = load.counts();
+  CAF_MESSAGE(counts.committed << " committed, " << counts.aborted << " aborted, " << counts.unknown << " of unknown outcome; "
+                               << counts.snapshots << " as of now");
+  auto reader = connect_or_fail(nodes.endpoints());
+  CAF_CHECK_EQUAL(load.violation(reader), "");
+}
