@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # What Debian 12 needs to build and test Kahuna.
 packages=(
-  g++ cmake ninja-build ccache
+  g++ cmake ninja-build ccache iproute2
   libcaf-dev librocksdb-dev libisal-dev libboost-serialization-dev libboost-program-options-dev libxxhash-dev
   libcpp-httplib-dev nlohmann-json3-dev libspdlog-dev libreadline-dev prometheus-cpp-dev libjemalloc-dev
 )

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "core/base/planted_bug.hpp"
 #include "core/kv/operations/delete.hpp"
 #include "core/kv/operations/exists.hpp"
 #include "core/kv/operations/extend.hpp"
@@ -309,6 +310,7 @@ void partition_core::evaluate_write(const partition_request& request, const Requ
 }
 
 bool partition_core::answer_repeated(const partition_request& request) {
+  if (KAHUNA_PLANTED("partition.window_not_consulted")) return false;
   const auto identity = std::pair(request.client, request.sequence);
   if (const auto found = window_overlay_.find(identity); found != window_overlay_.end()) {
     const auto& [proposal, result] = found->second;
@@ -424,14 +426,14 @@ void partition_core::reply_when_certain(proposal_number rests_on, pending_reply 
     if (!is_on_its_way) open_batch();
     rests_on = applied_proposals_ + proposals_.size();
   }
-  if (rests_on != 0)
+  if (rests_on != 0 && !KAHUNA_PLANTED("partition.refusal_before_commit"))
     reply_when_applied(rests_on, std::move(reply));
   else
     reply_when_read_is_safe(std::move(reply), now);
 }
 
 void partition_core::reply_when_read_is_safe(pending_reply reply, instant now) {
-  if (has_lease(now)) return deliver(std::move(reply.reply));
+  if (has_lease(now) || (lease_ && KAHUNA_PLANTED("partition.expired_lease_read"))) return deliver(std::move(reply.reply));
   ++pending_requests_;
   pending_bytes_ += reply.bytes;
   unconfirmed_.push_back(std::move(reply));
@@ -507,7 +509,7 @@ void partition_core::drop_overlay() {
   reads_under_way_.clear();
   unconfirmed_.clear();
   waiting_for_no_op_.clear();
-  overlay_.clear();
+  if (!KAHUNA_PLANTED("partition.overlay_kept")) overlay_.clear();
   window_overlay_.clear();
   clients_under_way_.clear();
   ephemeral_.clear();

@@ -23,6 +23,7 @@ struct snapshot_sending {
   std::uint64_t acknowledged = 0;   // pieces before this one are stored over there
   std::deque<shared_bytes> pieces;  // from there on, read and sent
   bool has_last = false;            // whether the last of them is the last of all
+  std::optional<std::uint64_t> sent_again;  // what was acknowledged when the window was last sent again
   instant advanced_at{};            // the last sign that it goes on, or attempt to make it
 };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "core/base/planted_bug.hpp"
 
 namespace kahuna::raft {
 
@@ -154,6 +155,11 @@ void raft_core::send_when_durable(node_id peer, message_body body, log_index upt
     return send(peer, std::move(body));
   }
   KAHUNA_CHECK(promises_.empty() || promises_.back().write_number <= last_write_number_ + 1);
+  const bool is_vote = std::holds_alternative<vote_response>(body);
+  if ((is_vote && KAHUNA_PLANTED("raft.vote_before_persist")) || (!is_vote && KAHUNA_PLANTED("raft.acknowledged_before_persist"))) {
+    if (peer == self_) return count_vote(self_);
+    return send(peer, std::move(body));
+  }
   // In the order of what they rest on: one that needs less than the one before it waits for that one too.
   if (!promises_.empty()) rests_on = std::max(rests_on, promises_.back().write_number);
   promises_.push_back({rests_on, state_.term, {peer, std::move(body)}});
@@ -199,7 +205,8 @@ ready raft_core::take_ready() {
 // Entries that are committed are handed out once they are durable here too: after a restart whatever was applied must be
 // found in the log.
 void raft_core::hand_out_committed(ready& out) {
-  const auto upto = std::min(commit_index_, log_.stable_index());
+  const auto upto = KAHUNA_PLANTED("raft.handed_out_before_persist") ? std::min(commit_index_, log_.last_index())
+                                                                     : std::min(commit_index_, log_.stable_index());
   if (handed_index_ >= upto || handed_bytes_ >= options_.handed_bytes_max) return;
   auto entries = log_.entries_from(handed_index_ + 1, upto, options_.handed_bytes_max - handed_bytes_);
   for (const auto& entry : entries) {

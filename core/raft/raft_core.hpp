@@ -129,6 +129,12 @@ class raft_core {
     std::uint64_t taken = 0;   // pieces before this one were handed out
     std::uint64_t stored = 0;  // pieces before this one were reported stored
     std::optional<std::uint64_t> last_number;
+    // Came before one that they follow; at most inflight_pieces_max.
+    struct early_piece {
+      bool is_last = false;
+      shared_bytes data;
+    };
+    std::map<std::uint64_t, early_piece> early;
   };
 
   // A write on its way to the disk.
@@ -209,6 +215,7 @@ class raft_core {
   void order_pieces(node_id peer, snapshot_sending& sending);
   void take_snapshot_read(snapshot_read& input);
   void send_piece(node_id peer, const snapshot_sending& sending, std::uint64_t number);
+  void send_window_again(node_id peer, snapshot_sending& sending);
   void take_snapshot_response(node_id peer, const install_snapshot_response& response);
   void on_snapshot_tick(node_id peer, progress& follower);
   void take_snapshot_request(node_id peer, const install_snapshot_request& request);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "core/base/planted_bug.hpp"
 #include "core/raft/raft_core.hpp"
 
 namespace kahuna::raft {
@@ -121,6 +122,7 @@ void raft_core::count_vote(node_id voter) {
 // Whether a promise to a leader, given by hearing from it or by having been it, still holds. What a replica promised
 // before it was restarted it does not know: so the start counts as a sign of life.
 bool raft_core::is_bound_to_leader() const {
+  if (KAHUNA_PLANTED("raft.votes_while_a_lease_may_hold")) return false;
   if (role() == role_kind::leader) return true;
   if (now_ < vote_blackout_until_) return true;
   return now_ - leader_heard_at_ < options_.election_timeout;
@@ -132,14 +134,14 @@ void raft_core::take_vote_request(node_id peer, const vote_request& request) {
     if (request.is_pre_vote) send_when_durable(peer, vote_response{state_.term, false, true}, {});
     return;
   }
-  const bool is_log_up_to_date = request.last_log_term > log_.last_term() ||
+  const bool is_log_up_to_date = KAHUNA_PLANTED("raft.vote_for_a_stale_log") || request.last_log_term > log_.last_term() ||
                                  (request.last_log_term == log_.last_term() && request.last_log_index >= log_.last_index());
   if (request.is_pre_vote) {
     const bool is_granted = request.term > state_.term && is_log_up_to_date;
     return send_when_durable(peer, vote_response{is_granted ? request.term : state_.term, is_granted, true}, {});
   }
   if (request.term > state_.term) become_follower(request.term, no_node);
-  const bool may_vote = state_.voted_for == no_node || state_.voted_for == peer;
+  const bool may_vote = state_.voted_for == no_node || state_.voted_for == peer || KAHUNA_PLANTED("raft.two_votes_in_a_term");
   const bool is_granted = request.term == state_.term && may_vote && is_log_up_to_date;
   if (is_granted) {
     // Whoever only asks around may still give its vote.

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "core/base/check.hpp"
+#include "core/base/planted_bug.hpp"
 #include "core/raft/raft_core.hpp"
 
 namespace kahuna::raft {
@@ -24,7 +25,7 @@ void raft_core::take_read(const read& input) {
     return;
   }
   const auto read_index = std::max(commit_index_, leading->no_op_index);
-  if (has_lease()) {
+  if (has_lease() || KAHUNA_PLANTED("raft.read_without_a_round")) {
     out_.reads.push_back({input.read_id, true, read_index});
     return;
   }
@@ -81,7 +82,8 @@ void raft_core::extend_lease() {
   const auto confirmed = std::find_if(leading.rounds.begin(), leading.rounds.end(),
                                       [&](const sent_round& sent) { return sent.round == leading.confirmed_round; });
   if (confirmed == leading.rounds.end()) return;
-  const auto until = confirmed->sent_at + options_.election_timeout - options_.lease_drift_bound;
+  auto until = confirmed->sent_at + options_.election_timeout - options_.lease_drift_bound;
+  if (KAHUNA_PLANTED("raft.lease_too_long")) until += options_.election_timeout;
   // Every grant is a message to the partition: small gains wait for the next one.
   if (until < leading.lease_until + options_.heartbeat_interval / 4) return;
   leading.lease_until = until;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "core/base/planted_bug.hpp"
 #include "core/raft/raft_core.hpp"
 
 namespace kahuna::raft {
@@ -47,7 +48,7 @@ void raft_core::take_append_request(node_id peer, const append_request& request)
   // Behind the start everything is committed, so the leader has it too: it may go on from there.
   if (const auto start = log_.start().index; prev < start)
     return send_when_durable(peer, append_response{state_.term, request.round, true, start, {}, {}, {}}, start);
-  if (prev > log_.last_index() || log_.term_at(prev) != request.prev_log_term) {
+  if (prev > log_.last_index() || (log_.term_at(prev) != request.prev_log_term && !KAHUNA_PLANTED("raft.log_match_not_tested"))) {
     // Where the logs may still agree: nothing of this log behind it can, since its terms are above the leader's there
     // [Ongaro14 §3.5, end]. One round for a term instead of one for an entry.
     const auto hint = log_.last_index_with_term_at_most(request.prev_log_term, std::min(prev - 1, log_.last_index()));
@@ -69,7 +70,8 @@ bool raft_core::append_all(const append_request& request) {
       if (entry.index <= commit_index_) return false;
       log_.truncate(entry.index);
       // Writes under way no longer make durable what they carry from here on.
-      for (auto& write : writes_) write.last_index = std::min(write.last_index, log_.last_index());
+      if (!KAHUNA_PLANTED("raft.write_under_way_not_clipped"))
+        for (auto& write : writes_) write.last_index = std::min(write.last_index, log_.last_index());
     }
     log_.append(entry);
   }

@@ -5,7 +5,8 @@
 // beside the state that is there, and puts them in its place when the last has come: the old state or the new one, whenever it dies.
 //   leader:   open → (read → install_snapshot_request)…  a window of pieces is read or on its way, no more
 //   follower: piece stored → acknowledged; the last: installed, then the log's start is moved, then acknowledged as an append is
-// A piece that was lost is sent again. Who restarts, or hears from another leader, begins at the first one.
+// Pieces are stored in their order; a few that come early wait for those before them. One that is missing is sent again, and those behind it
+// too, as soon as the follower says so. Who restarts, or hears from another leader, begins at the first one.
 #include <algorithm>
 #include <utility>
 
@@ -106,6 +107,11 @@ void raft_core::send_piece(node_id peer, const snapshot_sending& sending, std::u
   send(peer, install_snapshot_request{state_.term, sending.transfer, sending.at, number, is_last, sending.pieces[place]});
 }
 
+void raft_core::send_window_again(node_id peer, snapshot_sending& sending) {
+  sending.sent_again = sending.acknowledged;
+  for (std::uint64_t i = 0; i < sending.pieces.size(); ++i) send_piece(peer, sending, sending.acknowledged + i);
+}
+
 void raft_core::take_snapshot_response(node_id peer, const install_snapshot_response& response) {
   if (response.term > state_.term) return become_follower(response.term, no_node);
   if (response.term < state_.term) return;
@@ -119,6 +125,11 @@ void raft_core::take_snapshot_response(node_id peer, const install_snapshot_resp
     return begin_snapshot(peer, *follower);
   }
   if (response.next_number > sending.acknowledged + sending.pieces.size()) return;  // not an answer to anything that was sent
+  // Something has come, and not what comes next. Once for each place where that happens: all that come behind it say the same.
+  // The last piece is being installed while it is not acknowledged.
+  const bool is_last_missing = sending.has_last && sending.pieces.size() == 1;
+  if (response.next_number == sending.acknowledged && sending.sent_again != sending.acknowledged && !is_last_missing)
+    send_window_again(peer, sending);
   for (; sending.acknowledged < response.next_number; ++sending.acknowledged) {
     sending.pieces.pop_front();
     sending.advanced_at = now_;
@@ -136,7 +147,7 @@ void raft_core::on_snapshot_tick(node_id peer, progress& follower) {
   sending.advanced_at = now_;
   // The driver may have had no room for another one.
   if (!sending.is_opened) return out_.snapshot_orders.push_back({peer, sending.transfer, snapshot_order::what::open, 0});
-  if (!sending.pieces.empty()) send_piece(peer, sending, sending.acknowledged);
+  send_window_again(peer, sending);
 }
 
 // --- the follower's side ------------------------------------------------------------------------------------------
@@ -159,12 +170,20 @@ void raft_core::take_snapshot_request(node_id peer, const install_snapshot_reque
   if (!is_known) {
     incoming_.reset();
     if (request.number != 0) return answer(true);
-    incoming_ = snapshot_receiving{peer, request.term, request.transfer, at, 0, 0, std::nullopt};
+    incoming_ = snapshot_receiving{peer, request.term, request.transfer, at, 0, 0, std::nullopt, {}};
   }
-  // One that was lost comes again; those behind it too.
-  if (request.number != incoming_->taken || incoming_->last_number) return answer(false);
-  if (request.is_last) incoming_->last_number = request.number;
-  out_.snapshot_pieces.push_back({request.term, request.transfer, at, incoming_->taken++, request.is_last, request.data});
+  auto& receiving = *incoming_;
+  const bool is_next = request.number == receiving.taken && !receiving.last_number;
+  const bool is_ahead = request.number > receiving.taken && request.number - receiving.taken < options_.inflight_pieces_max;
+  if (is_ahead) receiving.early[request.number] = {request.is_last, request.data};
+  // The one that is missing may be lost.
+  if (!is_next) return answer(false);
+  receiving.early[request.number] = {request.is_last, request.data};
+  for (auto piece = receiving.early.find(receiving.taken); piece != receiving.early.end(); piece = receiving.early.find(receiving.taken)) {
+    if (piece->second.is_last) receiving.last_number = receiving.taken;
+    out_.snapshot_pieces.push_back({request.term, request.transfer, at, receiving.taken++, piece->second.is_last, std::move(piece->second.data)});
+    receiving.early.erase(piece);
+  }
 }
 
 void raft_core::take_snapshot_stored(const snapshot_stored& input) {

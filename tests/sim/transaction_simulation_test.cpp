@@ -30,9 +30,9 @@ std::string run_seed(std::uint64_t seed, totals& sums) {
   simulation.run(std::chrono::milliseconds(6'000));
   auto wrong = simulation.settle(std::chrono::milliseconds(15'000));
   if (wrong.empty()) wrong = simulation.check();
-  sums.committed += simulation.committed();
-  sums.aborted += simulation.aborted();
-  sums.unknown += simulation.unknown();
+  sums.committed += simulation.workload().committed();
+  sums.aborted += simulation.workload().aborted();
+  sums.unknown += simulation.workload().unknown();
   sums.failovers += simulation.failovers();
   for (const auto& [point, count] : simulation.deaths()) sums.deaths[point] += count;
   return wrong;
@@ -67,7 +67,7 @@ CAF_TEST(a seed gives the same run again) {
   const auto digest_of = [](std::uint64_t seed) {
     transaction_simulation simulation(transaction_simulation_options::drawn_from(seed));
     simulation.run(std::chrono::milliseconds(2'000));
-    return simulation.digest();
+    return simulation.workload().digest();
   };
   for (std::uint64_t seed = 1; seed <= 5; ++seed) CAF_CHECK_EQUAL(digest_of(seed), digest_of(seed));
 }

@@ -22,12 +22,34 @@ std::vector<std::string> pieces_of(log_index index, std::uint64_t state) {
 
 }  // namespace
 
+raft_simulation_options raft_simulation_options::drawn_from(std::uint64_t seed) {
+  prng dice(seed * 7919);
+  raft_simulation_options options;
+  options.seed = seed;
+  options.replicas = static_cast<int>(dice.chance(1, 3) ? 5 : dice.chance(1, 12) ? 1 : 3);
+  options.reads = dice.chance(1, 3) ? raft::read_mode::read_index : raft::read_mode::lease;
+  if (dice.chance(1, 2)) options.loss_percent = static_cast<int>(dice.below(12));
+  if (dice.chance(1, 2)) options.duplicate_percent = static_cast<int>(dice.below(20));
+  options.delay_ms_max = static_cast<int>(dice.chance(1, 5) ? dice.between(20, 120) : dice.between(1, 10));
+  options.disk_ms_max = static_cast<int>(dice.chance(1, 4) ? dice.between(20, 100) : dice.between(1, 10));
+  if (dice.chance(2, 3)) options.crash_interval_ms = static_cast<int>(dice.between(200, 1500));
+  if (dice.chance(2, 3)) options.cut_interval_ms = static_cast<int>(dice.between(200, 1500));
+  if (dice.chance(1, 2)) options.pause_interval_ms = static_cast<int>(dice.between(200, 1500));
+  if (dice.chance(1, 2)) options.drift_percent = static_cast<int>(dice.below(5));
+  if (dice.chance(3, 4)) options.flush_interval_ms = static_cast<int>(dice.between(20, 500));
+  if (dice.chance(1, 2)) options.transfer_interval_ms = static_cast<int>(dice.between(100, 1500));
+  if (dice.chance(1, 3)) options.work_interval_ms = static_cast<int>(dice.between(50, 800));
+  if (dice.chance(1, 3)) options.crash_on_vote_percent = static_cast<int>(dice.between(5, 60));
+  return options;
+}
+
 std::string raft_simulation_options::describe() const {
   std::ostringstream out;
   out << "seed " << seed << " replicas " << replicas << " reads " << (reads == raft::read_mode::lease ? "lease" : "read_index")
       << " loss " << loss_percent << " duplicate " << duplicate_percent << " delay " << delay_ms_max << " disk " << disk_ms_max
       << " crash " << crash_interval_ms << " cut " << cut_interval_ms << " pause " << pause_interval_ms << " drift "
-      << drift_percent << " flush " << flush_interval_ms << " transfer " << transfer_interval_ms;
+      << drift_percent << " flush " << flush_interval_ms << " transfer " << transfer_interval_ms << " work " << work_interval_ms
+      << " crash on vote " << crash_on_vote_percent;
   return out.str();
 }
 
@@ -193,8 +215,11 @@ void raft_simulation::drain(std::size_t i) {
       done.life = m.life;
       schedule(done, static_cast<std::int64_t>(dice_.between(50, static_cast<std::uint64_t>(options_.disk_ms_max) * ms)));
     }
+    bool has_voted = false;
     for (auto& message : ready.messages) {
       const auto to = static_cast<std::size_t>(message.peer.value - 1);
+      const auto* vote = std::get_if<raft::vote_response>(&message.body);
+      has_voted = has_voted || (vote != nullptr && vote->is_granted && !vote->is_pre_vote);
       if (is_cut(i, to)) continue;
       const int copies = is_faulty_ && dice_.chance(static_cast<std::uint64_t>(options_.duplicate_percent), 100) ? 2 : 1;
       for (int copy = 0; copy < copies; ++copy) {
@@ -205,6 +230,7 @@ void raft_simulation::drain(std::size_t i) {
         schedule(std::move(d), static_cast<std::int64_t>(dice_.between(50, static_cast<std::uint64_t>(options_.delay_ms_max) * ms)));
       }
     }
+    if (has_voted && is_faulty_ && dice_.chance(static_cast<std::uint64_t>(options_.crash_on_vote_percent), 100)) return crash(i);
     for (const auto& entry : ready.committed) apply(m, entry);
     if (!ready.committed.empty()) m.replica->step(raft::applied{std::min(m.applied, ready.committed.back().index)}, clock_of(m));
     for (const auto& order : ready.snapshot_orders) honour(i, order);
@@ -361,7 +387,7 @@ void raft_simulation::offer_work() {
     if (!m.replica->is_up() || m.is_paused || m.role.role != raft::role_kind::leader) continue;
     // A partition bounds what is under way likewise.
     const bool has_room = !m.is_handing_over && m.replica->core().last_index() - m.replica->core().commit_index() < 30;
-    if (has_room && dice_.chance(1, 10)) {
+    if (has_room && dice_.chance(1, static_cast<std::uint64_t>(options_.work_interval_ms))) {
       std::vector<shared_bytes> payloads;
       for (auto count = dice_.between(1, 4); count > 0; --count)
         payloads.emplace_back("payload " + std::to_string(next_payload_++) + std::string(dice_.below(100), '.'));

@@ -29,8 +29,12 @@ struct raft_simulation_options {
   int pause_interval_ms = 0;   // a replica is stopped and goes on later, its clock having run on
   int drift_percent = 0;       // clocks run up to this much faster or slower
   int transfer_interval_ms = 0;  // a leader is asked to hand over about so often
+  int work_interval_ms = 10;   // a leader is given something to do about so often; little leaves logs level
+  int crash_on_vote_percent = 0;  // whoever has just given a vote dies
   int flush_interval_ms = 0;   // the data is flushed about so often, and the log shortened behind it; 0: never
 
+  // Some have one kind of fault, some all.
+  static raft_simulation_options drawn_from(std::uint64_t seed);
   std::string describe() const;
 };
 

@@ -28,24 +28,17 @@
 #include "core/kv/transaction_manager_core.hpp"
 #include "persistence/data_store.hpp"
 #include "persistence/memory_store.hpp"
-#include "tests/checkers/append_history.hpp"
+#include "tests/support/transaction_workload.hpp"
+#include "tests/support/virtual_time.hpp"
 
 namespace kahuna::testing {
 
 struct transaction_simulation_options {
   std::uint64_t seed = 1;
-  int partitions = 3;
-  int clients = 6;
-  int keys_per_bucket = 3;
-  int buckets = 4;
-  int optimistic_percent = 50;
-  int snapshot_percent = 15;
-  int single_percent = 25;
-  int ephemeral_percent = 0;
+  transaction_workload_options work;
   int loss_percent = 0;
   int double_percent = 0;
   int late_permille = 0;        // a message is seconds late
-  int echo_percent = 0;         // a transaction of which every request comes a second time, equally late
   int stall_permille = 0;       // what a manager tells its partition waits
   int belief_ms_max = 100;      // a deposed leader leads on in its belief
   int stale_percent = 5;        // sent to a replica that does not lead
@@ -53,7 +46,6 @@ struct transaction_simulation_options {
   int commit_ms_max = 4;
   int failover_interval_ms = 0;  // 0: none
   int fault_point_permille = 0;  // a leader dies at a step of the protocol (core/base/fault_point.hpp)
-  int give_up_percent = 0;       // a client goes away in the middle
   int skew_ms_max = 0;
   bool has_leases = true;
 
@@ -71,26 +63,20 @@ class transaction_simulation {
   // What is wrong, in words; empty where nothing is.
   std::string settle(std::chrono::milliseconds patience);
   // What can't be of what the clients saw; empty where all can.
-  std::string check() const;
+  std::string check() const { return workload_.check(); }
 
-  std::size_t committed() const { return committed_; }
-  std::size_t aborted() const { return aborted_; }
-  std::size_t unknown() const { return unknown_; }
+  const transaction_workload& workload() const { return workload_; }
   std::size_t failovers() const { return failovers_; }
   // How many leaders died at each of the protocol's steps that came up.
   const std::map<std::string, std::size_t>& deaths() const { return deaths_; }
-  std::uint64_t digest() const { return digest_; }
 
  private:
   struct replica;
   struct group;
-  struct client;
   struct under_way;  // a request at the gateway
 
-  using response_handler = std::function<void(const kv::operation_response&)>;
+  using response_handler = transaction_workload::response_handler;
 
-  void at(std::int64_t delay_us, std::function<void()> what);
-  instant steady_now() const { return instant(duration(now_)); }
   timestamp clock_of(const replica& r);
   std::int64_t network_delay();
   void open(group& g, replica& r);
@@ -105,49 +91,28 @@ class transaction_simulation {
   void grant_lease(group& g);
   void tick_all();
   void inject_faults();
+  std::string find_open() const;
   void reach(std::string_view fault_point);
   // Whether the step just taken was its last; with `has_spoken`, what it led to is out.
   bool dies(group& g, replica& r, bool has_spoken);
 
-  // `clock`: of whoever asks; messages carry clocks both ways, as between nodes and clients.
   void ask(partition_id partition, const kv::partition_request& like, std::chrono::milliseconds budget, hlc& clock,
            response_handler done, std::int64_t echo_us = 0);
   void replied(std::uint64_t token, kv::operation_response response, timestamp now);
 
-  void begin_work(client& c);
-  void ask_again(client& c, kv::partition_request request, instant deadline, response_handler done);
-  void run_single(client& c);
-  void run_snapshot(client& c);
-  void run_transaction(client& c);
-  void next_step(client& c);
-  void take_step_answer(client& c, const kv::operation_response& response);
-  void end_work(client& c);
-  std::string random_key();
-  void note(const std::string& what);
-
   transaction_simulation_options options_;
   prng dice_;
-  std::int64_t now_ = 1'000'000;
-  std::uint64_t order_ = 0;
-  std::map<std::pair<std::int64_t, std::uint64_t>, std::function<void()>> events_;
+  virtual_time time_;
+  transaction_workload workload_;
   std::vector<std::unique_ptr<group>> groups_;
-  std::vector<std::unique_ptr<client>> clients_;
   std::map<std::uint64_t, under_way> requests_;
   std::uint64_t next_token_ = 1;
-  std::uint64_t next_value_ = 1;
   bool is_faulty_ = true;
-  bool is_working_ = true;
 
-  append_history history_;
-  std::map<std::string, std::vector<std::uint64_t>> final_lists_;
-  std::size_t committed_ = 0;
-  std::size_t aborted_ = 0;
-  std::size_t unknown_ = 0;
   std::size_t failovers_ = 0;
   std::map<std::string, std::size_t> deaths_;
   std::string fatal_point_;  // reached in the step under way; empty: none
   bool is_silenced_ = false;  // what the step has led to is lost with it
-  std::uint64_t digest_ = 14695981039346656037ull;
 };
 
 }  // namespace kahuna::testing
