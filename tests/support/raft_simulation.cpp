@@ -387,7 +387,7 @@ void raft_simulation::offer_work() {
     if (!m.replica->is_up() || m.is_paused || m.role.role != raft::role_kind::leader) continue;
     // A partition bounds what is under way likewise.
     const bool has_room = !m.is_handing_over && m.replica->core().last_index() - m.replica->core().commit_index() < 30;
-    if (has_room && dice_.chance(1, static_cast<std::uint64_t>(options_.work_interval_ms))) {
+    if (has_room && dice_.chance(1, static_cast<std::uint64_t>(is_faulty_ ? options_.work_interval_ms : 10))) {
       std::vector<shared_bytes> payloads;
       for (auto count = dice_.between(1, 4); count > 0; --count)
         payloads.emplace_back("payload " + std::to_string(next_payload_++) + std::string(dice_.below(100), '.'));
