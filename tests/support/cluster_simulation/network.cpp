@@ -1,0 +1,27 @@
+#include "tests/support/cluster_simulation/network.hpp"
+
+namespace kahuna::testing {
+
+void network::send(int from, int to, event arrive) {
+  if (cuts_.contains({from, to})) return;
+  const auto& options = world_.options;
+  if (world_.is_faulty && world_.percent(options.loss_percent)) return;
+  const int copies = world_.is_faulty && world_.percent(options.double_percent) ? 2 : 1;
+  for (int i = 0; i < copies; ++i) {
+    auto delay = world_.draw(50, options.delay_ms_max * 1000);
+    if (world_.is_faulty && world_.percent(options.late_percent)) delay += world_.draw(0, 500'000);
+    if (const auto slow = slow_.find({from, to}); slow != slow_.end()) delay += slow->second;
+    world_.at(delay, arrive);
+  }
+}
+
+void network::cut_off(int node, int nodes) {
+  const auto direction = world_.dice.below(3);
+  for (int other = 0; other < nodes; ++other) {
+    if (other == node || world_.dice.chance(1, 4)) continue;
+    if (direction != 0) cut(node, other);
+    if (direction != 1) cut(other, node);
+  }
+}
+
+}  // namespace kahuna::testing

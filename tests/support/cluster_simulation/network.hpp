@@ -1,0 +1,39 @@
+// The network of a simulated cluster: what it does to a message. Between nodes links can be cut, in one direction too, and be slow;
+// clients are never cut off. Nothing is in order.
+#pragma once
+
+#include <map>
+#include <set>
+#include <utility>
+
+#include "tests/support/cluster_simulation/world.hpp"
+
+namespace kahuna::testing {
+
+class network {
+ public:
+  // Of clients.
+  static constexpr int outside = -1;
+
+  explicit network(world& w) : world_(w) {}
+
+  // `arrive` is called once for each copy that gets there.
+  void send(int from, int to, event arrive);
+
+  void cut(int from, int to) { cuts_.insert({from, to}); }
+  void cut_off(int node, int nodes);  // from all or most others, in one direction or both
+  void slow_down(int from, int to, std::int64_t extra_us) { slow_[{from, to}] = extra_us; }
+  bool is_whole() const { return cuts_.empty(); }
+  void mend_cuts() { cuts_.clear(); }
+  void heal() {
+    cuts_.clear();
+    slow_.clear();
+  }
+
+ private:
+  world& world_;
+  std::set<std::pair<int, int>> cuts_;
+  std::map<std::pair<int, int>, std::int64_t> slow_;
+};
+
+}  // namespace kahuna::testing
