@@ -110,7 +110,7 @@ class search {
   }
 
   linearizability_verdict run() {
-    if (!contradiction_.empty()) return {false, true, contradiction_};
+    if (!contradiction_.empty()) return {false, true, contradiction_ + all_seen()};
     auto place = next_[0];
     std::optional<std::size_t> tried_unseen;  // at the state at hand
     while (required_ != 0) {
@@ -169,13 +169,17 @@ class search {
 
   void note_seen(std::int64_t revision, std::int64_t value) {
     const auto [by_revision, is_new] = seen_.emplace(revision, value);
-    if (!is_new && by_revision->second != value && contradiction_.empty())
+    if (!is_new && by_revision->second != value && contradiction_.empty()) {
+      contradicting_ = {revision};
       contradiction_ = "revision " + std::to_string(revision) + " was seen with value " + std::to_string(by_revision->second) +
                        " and with value " + std::to_string(value);
+    }
     const auto [by_value, is_first] = seen_values_.emplace(value, revision);
-    if (!is_first && by_value->second != revision && contradiction_.empty())
+    if (!is_first && by_value->second != revision && contradiction_.empty()) {
+      contradicting_ = {revision, by_value->second};
       contradiction_ = "value " + std::to_string(value) + " was seen as revision " + std::to_string(by_value->second) + " and as revision " +
                        std::to_string(revision);
+    }
   }
 
   // Whether the operation can come next; then `key` is what it leaves.
@@ -221,6 +225,14 @@ class search {
     for (auto i = done_.size(); i-- > 0 && furthest_last_.size() < 6;) furthest_last_.push_back(done_[i].operation);
   }
 
+  // Of a history that contradicts itself: the operations that say what was seen.
+  std::string all_seen() const {
+    std::string out;
+    for (const auto& op : history_)
+      if (contradicting_.contains(op.revision) && op.is_known && op.is_done) out += "\n  " + describe(op);
+    return out;
+  }
+
   std::string explain() const {
     std::ostringstream out;
     out << "no order of the operations gives the answers; at best " << furthest_ << " come one behind another, to revision "
@@ -239,6 +251,7 @@ class search {
   std::map<std::int64_t, std::int64_t> seen_values_;  // by value: the revision
   std::set<std::int64_t> named_values_;               // in conditions
   std::string contradiction_;
+  std::set<std::int64_t> contradicting_;              // the revisions of which that is said
 
   key_state state_;
   std::uint64_t hash_ = 0;

@@ -1,5 +1,6 @@
 #include "tests/support/cluster_simulation/cluster_simulation.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/check.hpp"
@@ -85,7 +86,6 @@ void cluster_simulation::inject_faults() {
 
 void cluster_simulation::restart_the_crashed() {
   world_.at(20 * ms, [this] {
-    if (!world_.is_faulty) return;
     for (auto& n : board_.nodes)
       if (n->is_due_to_start()) n->start();
     restart_the_crashed();
@@ -106,11 +106,14 @@ void cluster_simulation::heal() {
 // --- the end ------------------------------------------------------------------------------------------------------
 
 void cluster_simulation::run_until(std::int64_t deadline, const char* what, const std::function<bool()>& is_reached) {
-  while (!is_reached()) {
+  const auto are_all_up = [&] {
+    return std::all_of(board_.nodes.begin(), board_.nodes.end(), [](const auto& n) { return n->is_up(); });
+  };
+  while (!are_all_up() || !is_reached()) {
     if (world_.now() >= deadline) {
       std::string states;
       for (auto& n : board_.nodes)
-        for (int p = 0; p < world_.options.partitions; ++p) {
+        for (int p = 0; n->is_up() && p < world_.options.partitions; ++p) {
           const auto& r = n->replica_of(partition_id{static_cast<std::uint32_t>(p)});
           states += "\n  node " + std::to_string(n->id().value) + ' ' + r.raft().describe() + "\n    " + r.partition().describe() +
                     "\n    " + r.manager().describe();

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/base/planted_bug.hpp"
+#include "core/base/sometimes.hpp"
 
 namespace kahuna::testing {
 
@@ -41,6 +42,7 @@ void log_disk::commit() {
 }
 
 void log_disk::finish(bool has_failed) {
+  if (has_failed) KAHUNA_SOMETIMES("disk.sync_failed");
   if (has_failed && !KAHUNA_PLANTED("disk.sync_error_ignored")) return owner_.sync_failed();
   has_hole_ = has_hole_ || has_failed;
   const auto done = std::exchange(being_written_, {});

@@ -2,12 +2,12 @@
 
 namespace kahuna::testing {
 
-void network::send(int from, int to, event arrive) {
+void network::send(int from, int to, copies how_many, event arrive) {
   if (cuts_.contains({from, to})) return;
   const auto& options = world_.options;
   if (world_.is_faulty && world_.percent(options.loss_percent)) return;
-  const int copies = world_.is_faulty && world_.percent(options.double_percent) ? 2 : 1;
-  for (int i = 0; i < copies; ++i) {
+  const int count = how_many == copies::maybe_two && world_.is_faulty && world_.percent(options.double_percent) ? 2 : 1;
+  for (int i = 0; i < count; ++i) {
     auto delay = world_.draw(50, options.delay_ms_max * 1000);
     if (world_.is_faulty && world_.percent(options.late_percent)) delay += world_.draw(0, 500'000);
     if (const auto slow = slow_.find({from, to}); slow != slow_.end()) delay += slow->second;

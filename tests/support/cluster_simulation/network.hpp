@@ -18,7 +18,8 @@ class network {
   explicit network(world& w) : world_(w) {}
 
   // `arrive` is called once for each copy that gets there.
-  void send(int from, int to, event arrive);
+  enum class copies : std::uint8_t { one, maybe_two };
+  void send(int from, int to, copies how_many, event arrive);
 
   void cut(int from, int to) { cuts_.insert({from, to}); }
   void cut_off(int node, int nodes);  // from all or most others, in one direction or both

@@ -146,7 +146,7 @@ bool node::note_applied(partition_id partition, log_index index) {
 
 void node::send_to_peer(node_id peer, partition_id partition, std::vector<raft::message_body> bodies) {
   const auto to = static_cast<int>(peer.value) - 1;
-  board_.net.send(number_, to, [this, to, partition, now = clock_.last(), bodies = std::move(bodies)] {
+  board_.net.send(number_, to, network::copies::maybe_two, [this, to, partition, now = clock_.last(), bodies = std::move(bodies)] {
     auto& receiver = *board_.nodes[static_cast<std::size_t>(to)];
     receiver.deliver([&receiver, partition, now, bodies, from = id()] {
       receiver.observe_remote(now);
@@ -157,11 +157,11 @@ void node::send_to_peer(node_id peer, partition_id partition, std::vector<raft::
 
 void node::reply(std::uint64_t origin, kv::operation_response response) {
   const auto asked = board_.questions_.find(origin);
-  const auto era = eras_.extract(origin);
+  const auto era = eras_.find(origin);
   if (asked == board_.questions_.end()) return;
   const auto& raft = replica_of(asked->second.partition).raft();
-  answer a{std::move(response), clock_.last(), era.empty() ? term_id{} : era.mapped(), raft.leader(), raft.term()};
-  board_.net.send(number_, asked->second.from, [this, origin, a = std::move(a)] { board_.answered(origin, a); });
+  answer a{std::move(response), clock_.last(), era == eras_.end() ? term_id{} : era->second, raft.leader(), raft.term()};
+  board_.net.send(number_, asked->second.from, network::copies::maybe_two, [this, origin, a = std::move(a)] { board_.answered(origin, a); });
 }
 
 void node::ask_remote(partition_id from, kv::remote_request asked) {
@@ -196,6 +196,15 @@ void node::leads_now() {
   });
 }
 
+// Before it is flushed, or before the log has heard of it.
+void node::has_installed_a_snapshot() {
+  auto& w = board_.w;
+  if (!w.is_faulty || !w.percent(w.options.strike_percent)) return;
+  post(w.draw(0, w.options.disk_ms_max * 4'000), [this] {
+    if (board_.w.is_faulty) crash(board_.w.draw(1'000, 400'000));
+  });
+}
+
 // --- the switchboard ----------------------------------------------------------------------------------------------
 
 void switchboard::ask(int from, int to, partition_id partition, kv::partition_request request, timestamp clock,
@@ -203,7 +212,9 @@ void switchboard::ask(int from, int to, partition_id partition, kv::partition_re
   const auto token = next_token_++;
   questions_[token] = {from, partition, std::move(done)};
   request.origin = token;
-  net.send(from, to, [this, to, partition, clock, budget_us, request = std::move(request)] {
+  // A client's connection brings nothing twice: what it sends again is another attempt, and says so.
+  const auto copies = from == network::outside ? network::copies::one : network::copies::maybe_two;
+  net.send(from, to, copies, [this, to, partition, clock, budget_us, request = std::move(request)] {
     auto& asked = *nodes[static_cast<std::size_t>(to)];
     asked.deliver([&asked, partition, clock, budget_us, request] {
       asked.observe_remote(clock);

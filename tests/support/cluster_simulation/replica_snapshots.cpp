@@ -2,8 +2,6 @@
 #include <utility>
 
 #include "core/base/check.hpp"
-#include "core/base/planted_bug.hpp"
-#include "core/base/sometimes.hpp"
 #include "messages/codec/portable_archive.hpp"
 #include "tests/support/cluster_simulation/node.hpp"
 #include "tests/support/cluster_simulation/replica.hpp"
@@ -12,7 +10,10 @@ namespace kahuna::testing {
 
 namespace {
 
-constexpr std::size_t piece_bytes = 600;
+// Small at first, so that there are several; then larger, or long ones would have no end where messages overtake each other.
+constexpr std::uint64_t small_pieces = 8;
+constexpr std::size_t small_piece_bytes = 600;
+constexpr std::size_t large_piece_bytes = 16'000;
 
 }  // namespace
 
@@ -50,7 +51,7 @@ void replica::read_for(const raft::snapshot_order& order) {
   const auto found = views_.find(order.peer);
   if (found == views_.end() || found->second.transfer != order.transfer || found->second.next_piece != order.number) return;
   ++found->second.next_piece;
-  auto piece = found->second.view->next(piece_bytes);
+  auto piece = found->second.view->next(order.number < small_pieces ? small_piece_bytes : large_piece_bytes);
   KAHUNA_CHECK(piece.has_value());
   const bool is_last = piece->is_last;
   if (is_last) found->second.next_piece = ~std::uint64_t{0};
@@ -66,13 +67,13 @@ void replica::store_piece(const raft::snapshot_piece& piece) {
   if (partition_->applied_index() >= piece.at.index || role_.role == raft::role_kind::leader) return;
   partition_->checkpoint();
   KAHUNA_CHECK(!store_->install_staged(piece.at));
-  KAHUNA_SOMETIMES("snapshot.installed");
   installed_index_ = piece.at.index;
   partition_ = make_partition_core();
   if (host_.note_applied(id_, installed_index_)) host_.watch().applied(id_, installed_index_, state_digest(), host_.id());
   step_partition(role_);
   flushing_.push_back(raft::snapshot_installed{piece.at});
   host_.flush_data(id_);
+  host_.has_installed_a_snapshot();
 }
 
 void replica::prepare_to_flush() {
