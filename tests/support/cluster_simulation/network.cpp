@@ -9,7 +9,7 @@ void network::send(int from, int to, copies how_many, event arrive) {
   const int count = how_many == copies::maybe_two && world_.is_faulty && world_.percent(options.double_percent) ? 2 : 1;
   for (int i = 0; i < count; ++i) {
     auto delay = world_.draw(50, options.delay_ms_max * 1000);
-    if (world_.is_faulty && world_.percent(options.late_percent)) delay += world_.draw(0, 500'000);
+    if (world_.is_faulty && world_.percent(options.late_percent)) delay += world_.draw(0, 1'500'000);
     if (const auto slow = slow_.find({from, to}); slow != slow_.end()) delay += slow->second;
     world_.at(delay, arrive);
   }

@@ -196,11 +196,21 @@ void node::leads_now() {
   });
 }
 
+// A voter that dies before its vote is on disk, and is back while candidates of the same term still ask.
+void node::has_voted() {
+  auto& w = board_.w;
+  if (!w.is_faulty || !w.percent(w.options.strike_percent / 3)) return;
+  post(w.draw(0, 1'500), [this] {
+    if (board_.w.is_faulty) crash(board_.w.draw(1'000, 20'000));
+  });
+}
+
 // Before it is flushed, or before the log has heard of it.
 void node::has_installed_a_snapshot() {
   auto& w = board_.w;
-  if (!w.is_faulty || !w.percent(w.options.strike_percent)) return;
-  post(w.draw(0, w.options.disk_ms_max * 4'000), [this] {
+  const bool may_crash = w.options.crash_interval_ms != 0 || w.options.strike_percent != 0;
+  if (!w.is_faulty || !may_crash || !w.dice.chance(1, 2)) return;
+  post(w.draw(0, w.options.disk_ms_max * 3'000), [this] {
     if (board_.w.is_faulty) crash(board_.w.draw(1'000, 400'000));
   });
 }

@@ -58,6 +58,7 @@ class node {
   void reply(std::uint64_t origin, kv::operation_response response);
   void ask_remote(partition_id from, kv::remote_request asked);
   void leads_now();
+  void has_voted();
   void has_installed_a_snapshot();
 
   replica& replica_of(partition_id partition) { return *replicas_[partition.value]; }

@@ -29,7 +29,7 @@ struct cluster_options {
   int delay_ms_max = 3;
   int loss_percent = 0;
   int double_percent = 0;
-  int late_percent = 0;     // comes up to half a second later than it should
+  int late_percent = 0;     // comes up to one and a half seconds later than it should
   int slow_interval_ms = 0; // a link becomes slow about so often; 0: never. So with every interval
   int cut_interval_ms = 0;
 

@@ -98,6 +98,9 @@ void replica::honour_raft() {
     for (const auto& entry : ready.committed) host_.watch().committed(id_, raft_->term(), entry);
 
     std::map<node_id, std::vector<raft::message_body>> by_peer;
+    for (const auto& message : ready.messages)
+      if (const auto* vote = std::get_if<raft::vote_response>(&message.body); vote != nullptr && vote->is_granted && !vote->is_pre_vote)
+        host_.has_voted();
     for (auto& message : ready.messages) by_peer[message.peer].push_back(std::move(message.body));
     for (auto& [peer, bodies] : by_peer) host_.send_to_peer(peer, id_, std::move(bodies));
 
