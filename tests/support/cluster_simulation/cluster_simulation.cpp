@@ -59,8 +59,7 @@ void cluster_simulation::inject_faults() {
   every(options.cut_interval_ms, [this] {
     if (!board_.net.is_whole()) return;
     const auto& alone = victim();
-    board_.net.cut_off(static_cast<int>(alone.id().value) - 1, world_.options.nodes);
-    world_.at(world_.draw(100, 2'000) * ms, [this] { board_.net.mend_cuts(); });
+    board_.net.cut_off(static_cast<int>(alone.id().value) - 1, world_.options.nodes, world_.draw(100, 2'000) * ms);
   });
   every(options.slow_interval_ms, [this] {
     const auto from = static_cast<int>(world_.dice.below(board_.nodes.size()));

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <map>
-#include <set>
 #include <utility>
 
 #include "tests/support/cluster_simulation/world.hpp"
@@ -21,19 +20,21 @@ class network {
   enum class copies : std::uint8_t { one, maybe_two };
   void send(int from, int to, copies how_many, event arrive);
 
-  void cut(int from, int to) { cuts_.insert({from, to}); }
-  void cut_off(int node, int nodes);  // from all or most others, in one direction or both
+  void cut(int from, int to, std::int64_t length_us);
+  // From all or most others, in one direction or both.
+  void cut_off(int node, int nodes, std::int64_t length_us);
+  // Whatever it says is lost; it hears the others.
+  void mute(int node, int nodes, std::int64_t length_us);
   void slow_down(int from, int to, std::int64_t extra_us) { slow_[{from, to}] = extra_us; }
-  bool is_whole() const { return cuts_.empty(); }
-  void mend_cuts() { cuts_.clear(); }
+  bool is_whole() const;
   void heal() {
-    cuts_.clear();
+    cut_until_.clear();
     slow_.clear();
   }
 
  private:
   world& world_;
-  std::set<std::pair<int, int>> cuts_;
+  std::map<std::pair<int, int>, std::int64_t> cut_until_;
   std::map<std::pair<int, int>, std::int64_t> slow_;
 };
 

@@ -181,18 +181,25 @@ void node::ask_remote(partition_id from, kv::remote_request asked) {
              });
 }
 
-// A new leader is struck while it takes over, in runs that are meant so.
-void node::leads_now() {
+// A new leader is struck while it takes over, in runs that are meant so: before it has said anything, or in the next moments. One
+// that nobody hears keeps what it has put into its log since, which others may overwrite, or may not any more.
+void node::leads_now(partition_id partition, term_id term) {
   auto& w = board_.w;
+  for (const auto& other : board_.nodes)
+    if (other.get() != this && other->is_up() && other->replica_of(partition).answers_by_lease() &&
+        other->replica_of(partition).role().term < term)
+      throw violation("lease: partition " + std::to_string(partition.value) + ", node " + std::to_string(id().value) +
+                      " is elected in term " + std::to_string(term.value) + " while node " + std::to_string(other->id().value) +
+                      " may answer by the lease of term " + std::to_string(other->replica_of(partition).role().term.value));
   if (!w.is_faulty || !w.percent(w.options.strike_percent)) return;
+  if (w.dice.chance(1, 3)) return board_.net.mute(number_, w.options.nodes, w.draw(200, 1'200) * 1'000);
   const auto how = w.dice.below(3);
   post(w.dice.chance(1, 2) ? w.draw(0, 8'000) : w.draw(0, 80'000), [this, how] {
     auto& shared = board_.w;
     if (!shared.is_faulty) return;
     if (how == 0) return crash(shared.draw(1'000, 400'000));
     if (how == 1) return pause(shared.draw(50'000, 900'000));
-    board_.net.cut_off(number_, shared.options.nodes);
-    shared.at(shared.draw(100'000, 900'000), [this] { board_.net.mend_cuts(); });
+    board_.net.mute(number_, shared.options.nodes, shared.draw(200, 1'200) * 1'000);
   });
 }
 

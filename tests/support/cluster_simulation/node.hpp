@@ -57,7 +57,8 @@ class node {
   void note_era(std::uint64_t origin, term_id term) { eras_[origin] = term; }
   void reply(std::uint64_t origin, kv::operation_response response);
   void ask_remote(partition_id from, kv::remote_request asked);
-  void leads_now();
+  // Throws a violation where another replica of the partition may answer by a lease.
+  void leads_now(partition_id partition, term_id term);
   void has_voted();
   void has_installed_a_snapshot();
 

@@ -47,9 +47,12 @@ cluster_options cluster_options::drawn_from(std::uint64_t seed) {
   if (dice.chance(1, 6)) {
     o.nodes = 3;
     o.partitions = draw(1, 2);
-    o.strike_percent = draw(50, 95);
+    o.strike_percent = draw(60, 95);
     o.has_small_bounds = true;
-    o.loss_percent = draw(0, 25);
+    o.think_ms_max = draw(1, 5);
+    o.delay_ms_max = draw(1, 4);
+    o.loss_percent = maybe(2, draw(1, 10));
+    o.cut_interval_ms = o.transfer_interval_ms = o.pause_interval_ms = 0;
   }
   return o;
 }

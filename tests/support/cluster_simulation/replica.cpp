@@ -92,7 +92,7 @@ void replica::honour_raft() {
       world_.note((ready.role->term.value << 8) + (id_.value << 4) + host_.id().value);
       if (ready.role->role == raft::role_kind::leader) {
         host_.watch().leads(id_, ready.role->term, host_.id(), log_);
-        host_.leads_now();
+        host_.leads_now(id_, ready.role->term);
       }
     }
     for (const auto& entry : ready.committed) host_.watch().committed(id_, raft_->term(), entry);
@@ -161,13 +161,20 @@ void replica::take_operations(std::vector<kv::partition_request> requests) {
 
 void replica::take_raft_events(raft_events events) {
   if (events.role) {
-    if (events.role->role != raft::role_kind::leader || events.role->term != role_.term) views_.clear();
+    if (events.role->role != raft::role_kind::leader || events.role->term != role_.term) {
+      views_.clear();
+      lease_.reset();
+    }
+    is_handing_over_ = false;
     role_ = *events.role;
     step_partition(*events.role);
   }
   std::erase_if(events.committed, [&](const auto& entry) { return entry.index <= installed_index_; });
   if (events.handover) hand_over(*events.handover);
-  if (events.lease) step_partition(*events.lease);
+  if (events.lease) {
+    step_partition(*events.lease);
+    if (!is_handing_over_) lease_ = events.lease;
+  }
   if (!events.committed.empty()) apply_committed(std::move(events.committed));
   if (!events.reads.empty()) step_partition(std::move(events.reads));
   settle_partition();
@@ -190,8 +197,18 @@ void replica::apply_committed(std::vector<raft::log_entry> entries) {
 void replica::hand_over(const raft::handover& change) {
   const bool is_declined = change.is_under_way && change.is_optional && partition_->look().ephemeral_keys != 0;
   if (!is_declined) step_partition(change);
+  if (!change.is_under_way) is_handing_over_ = false;
+  if (change.is_under_way && !is_declined && !partition_->is_serving()) {
+    lease_.reset();
+    is_handing_over_ = true;
+  }
   honour_partition();
   if (change.is_under_way) tell_raft(raft::handover_prepared{change.term, is_declined});
+}
+
+bool replica::answers_by_lease() const {
+  return lease_ && lease_->term == role_.term && role_.role == raft::role_kind::leader && partition_->is_serving() &&
+         host_.steady_now() < lease_->until;
 }
 
 void replica::settle_partition() {

@@ -39,6 +39,8 @@ class replica {
   const kv::partition_core& partition() const { return *partition_; }
   const kv::transaction_manager_core& manager() const { return *manager_; }
   raft::role_change role() const { return role_; }
+  // Whether its partition answers reads by a lease now.
+  bool answers_by_lease() const;
   // Of everything that is replicated, as of the applied index.
   std::uint64_t state_digest();
 
@@ -91,6 +93,8 @@ class replica {
   channel to_partition_;
   channel to_manager_;
   raft::role_change role_;  // the last that the partition heard
+  std::optional<raft::lease_grant> lease_;  // that the partition has
+  bool is_handing_over_ = false;            // and has taken no notice of others since
   log_index installed_index_;
   struct open_view {
     std::uint64_t transfer = 0;
