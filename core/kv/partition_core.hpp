@@ -34,7 +34,6 @@
 #include <vector>
 
 #include "core/base/hlc.hpp"
-#include "core/base/planted_bug.hpp"
 #include "core/kv/bucket_watch.hpp"
 #include "core/kv/ephemeral_store.hpp"
 #include "core/kv/history_sweep.hpp"
@@ -90,10 +89,7 @@ class partition_core {
   timestamp last_stamp() const { return clock_.last(); }
 
   // Whether operations are evaluated here now.
-  bool is_serving() const {
-    const bool knows_all = applied_index_ >= role_.no_op_index || KAHUNA_PLANTED("partition.serves_before_its_no_op");
-    return is_leader() && knows_all && !is_handing_over_ && !fault_;
-  }
+  bool is_serving() const { return is_leader() && applied_index_ >= role_.no_op_index && !is_handing_over_ && !fault_; }
   log_index applied_index() const { return applied_index_; }
   // Whether a transaction holds something here, has promised something, or is recorded.
   bool holds_transactions() const {
@@ -180,7 +176,7 @@ class partition_core {
   };
 
   bool is_leader() const { return role_.role == raft::role_kind::leader; }
-  bool has_lease(instant now) const { return lease_ && lease_->term == role_.term && now < lease_->until; }
+  bool has_lease(instant now) const;
 
   void take_operations(operations input, instant now);
   void take_committed(const committed_entries& input);

@@ -25,6 +25,7 @@ struct snapshot_sending {
   bool has_last = false;            // whether the last of them is the last of all
   std::optional<std::uint64_t> sent_again;  // what was acknowledged when the window was last sent again
   instant advanced_at{};            // the last sign that it goes on, or attempt to make it
+  std::uint32_t stalls = 0;         // attempts since the last sign
 };
 
 struct progress {

@@ -4,6 +4,7 @@
 
 #include "core/base/check.hpp"
 #include "core/base/planted_bug.hpp"
+#include "core/base/sometimes.hpp"
 #include "core/raft/raft_core.hpp"
 
 namespace kahuna::raft {
@@ -78,6 +79,7 @@ void raft_core::take_connection_lost(node_id peer) {
   // They did not all hear of it at the same moment.
   const auto slack = options_.election_timeout / 15;
   const auto early = leader_heard_at_ + options_.election_timeout + slack + turn * (2 * slack);
+  if (early < election_deadline_) KAHUNA_SOMETIMES("raft.campaign_put_forward");
   election_deadline_ = std::min(election_deadline_, early);
 }
 
@@ -122,7 +124,6 @@ void raft_core::count_vote(node_id voter) {
 // Whether a promise to a leader, given by hearing from it or by having been it, still holds. What a replica promised
 // before it was restarted it does not know: so the start counts as a sign of life.
 bool raft_core::is_bound_to_leader() const {
-  if (KAHUNA_PLANTED("raft.votes_while_a_lease_may_hold")) return false;
   if (role() == role_kind::leader) return true;
   if (now_ < vote_blackout_until_) return true;
   return now_ - leader_heard_at_ < options_.election_timeout;
@@ -130,7 +131,8 @@ bool raft_core::is_bound_to_leader() const {
 
 void raft_core::take_vote_request(node_id peer, const vote_request& request) {
   // Deaf to candidates while a leader may hold a lease: not even the term is taken [Ongaro14 §4.2.3].
-  if (is_bound_to_leader() && !request.is_transfer) {
+  if (is_bound_to_leader() && !request.is_transfer && !KAHUNA_PLANTED("raft.votes_while_a_lease_may_hold")) {
+    KAHUNA_SOMETIMES("raft.vote_refused_within_a_lease");
     if (request.is_pre_vote) send_when_durable(peer, vote_response{state_.term, false, true}, {});
     return;
   }

@@ -11,9 +11,17 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "core/base/sometimes.hpp"
 #include "core/raft/raft_core.hpp"
 
 namespace kahuna::raft {
+
+namespace {
+
+// A transfer begins anew when it has not gone on after so many election timeouts, though the follower answers.
+constexpr std::uint32_t stalls_max = 3;
+
+}  // namespace
 
 // --- the log's start ----------------------------------------------------------------------------------------------
 
@@ -109,6 +117,7 @@ void raft_core::send_piece(node_id peer, const snapshot_sending& sending, std::u
 
 void raft_core::send_window_again(node_id peer, snapshot_sending& sending) {
   sending.sent_again = sending.acknowledged;
+  if (!sending.pieces.empty()) KAHUNA_SOMETIMES("raft.snapshot_pieces_sent_again");
   for (std::uint64_t i = 0; i < sending.pieces.size(); ++i) send_piece(peer, sending, sending.acknowledged + i);
 }
 
@@ -133,6 +142,7 @@ void raft_core::take_snapshot_response(node_id peer, const install_snapshot_resp
   for (; sending.acknowledged < response.next_number; ++sending.acknowledged) {
     sending.pieces.pop_front();
     sending.advanced_at = now_;
+    sending.stalls = 0;
   }
   order_pieces(peer, sending);
 }
@@ -147,6 +157,11 @@ void raft_core::on_snapshot_tick(node_id peer, progress& follower) {
   sending.advanced_at = now_;
   // The driver may have had no room for another one.
   if (!sending.is_opened) return out_.snapshot_orders.push_back({peer, sending.transfer, snapshot_order::what::open, 0});
+  // It answers, and what it lacks is not what is sent: it has begun anew by itself, at a first piece that came twice.
+  if (++sending.stalls > stalls_max && !sending.pieces.empty()) {
+    end_snapshot(peer, follower);
+    return begin_snapshot(peer, follower);
+  }
   send_window_again(peer, sending);
 }
 
@@ -166,6 +181,8 @@ void raft_core::take_snapshot_request(node_id peer, const install_snapshot_reque
     const auto next = incoming_ ? incoming_->stored : 0;
     send_when_durable(peer, install_snapshot_response{state_.term, request.transfer, next, is_restarted}, {});
   };
+  // Of a transfer that was given up.
+  if (incoming_ && incoming_->term == request.term && request.transfer < incoming_->transfer) return;
   const bool is_known = incoming_ && incoming_->term == request.term && incoming_->transfer == request.transfer;
   if (!is_known) {
     incoming_.reset();
@@ -201,6 +218,7 @@ void raft_core::take_snapshot_installed(const snapshot_installed& input) {
   const auto at = input.at;
   if (at.index <= applied_index_) return;
   KAHUNA_CHECK(at.index > commit_index_ || log_.term_at(at.index) == at.term, at.index, at.term, describe());
+  KAHUNA_SOMETIMES("raft.snapshot_installed");
   log_.start_at(at);
   for (auto& write : writes_) write.last_index = std::min(write.last_index, log_.last_index());
   commit_index_ = std::max(commit_index_, at.index);

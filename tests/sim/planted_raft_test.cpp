@@ -16,16 +16,16 @@ using namespace kahuna::testing;
 namespace {
 
 constexpr const char* bugs[] = {
-    "raft.vote_before_persist",
-    "raft.acknowledged_before_persist",
-    "raft.handed_out_before_persist",
+    "raft.vote_before_it_is_durable",
+    "raft.acknowledged_before_durable",
+    "raft.handed_out_before_committed",
     "raft.votes_while_a_lease_may_hold",
     "raft.vote_for_a_stale_log",
     "raft.two_votes_in_a_term",
     "raft.log_match_not_tested",
     "raft.write_under_way_not_clipped",
-    "raft.read_without_a_round",
-    "raft.lease_too_long",
+    "raft.read_without_a_round_of_its_own",
+    "raft.lease_longer_than_its_promises",
 };
 
 // Whatever is wrong is a failed check.
