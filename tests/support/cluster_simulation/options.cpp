@@ -44,7 +44,7 @@ cluster_options cluster_options::drawn_from(std::uint64_t seed) {
   o.pause_interval_ms = maybe(2, draw(200, 3'000));
   o.transfer_interval_ms = maybe(2, draw(200, 2'000));
   o.strike_percent = maybe(1, draw(20, 90));
-  if (dice.chance(1, 6)) {
+  if (dice.chance(1, 5)) {
     o.nodes = 3;
     o.partitions = draw(1, 2);
     o.strike_percent = draw(60, 95);
