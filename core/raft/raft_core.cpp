@@ -19,7 +19,6 @@ raft_core::raft_core(node_id self, configuration configuration, raft_options opt
                found.applied_index, found.last_index);
   KAHUNA_CHECK(options.lease_drift_bound < options.election_timeout);
   if (found.is_log_obsolete) KAHUNA_SOMETIMES("raft.start_finds_an_obsolete_log");
-  if (KAHUNA_PLANTED("raft.votes_right_after_a_start")) leader_heard_at_ = now - options.election_timeout;
   published_role_ = {role_kind::follower, state_.term, no_node, {}};
   is_role_dirty_ = true;  // whoever drives this has not heard of any role yet
   restart_election_timer();
