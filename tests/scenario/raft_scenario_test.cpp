@@ -155,7 +155,7 @@ class scenario {
       if (ready.write) {
         said_ << who << " writes #" << ready.write->number;
         if (ready.write->state) said_ << " term " << ready.write->state->term << " voted_for " << ready.write->state->voted_for;
-        if (ready.write->start) said_ << " start " << ready.write->start->index << '@' << ready.write->start->term;
+        if (ready.write->start) said_ << " start " << ready.write->start->at.index << '@' << ready.write->start->at.term;
         if (ready.write->truncate_from) said_ << " truncate from " << *ready.write->truncate_from;
         said_ << entries_text(ready.write->entries) << '\n';
       }
@@ -278,9 +278,9 @@ class scenario {
     replica.step(raft::snapshot_stored{piece.term, piece.transfer, piece.number}, now_);
     if (!piece.is_last) return;
     said_ << "  " << replica.id() << " installs a snapshot at " << piece.at.index << '@' << piece.at.term << '\n';
-    replica.disk().snapshot = piece.at;
+    replica.disk().snapshot = {piece.at, piece.members};
     replica.disk().applied_index = piece.at.index;
-    replica.step(raft::snapshot_installed{piece.at}, now_);
+    replica.step(raft::snapshot_installed{{piece.at, piece.members}}, now_);
   }
 
   void transfer(std::istringstream& in) {

@@ -34,6 +34,10 @@ raft_simulation_options draw(std::uint64_t seed) {
   if (dice.chance(1, 2)) options.drift_percent = static_cast<int>(dice.below(5));
   if (dice.chance(3, 4)) options.flush_interval_ms = static_cast<int>(dice.between(20, 500));
   if (dice.chance(1, 2)) options.transfer_interval_ms = static_cast<int>(dice.between(100, 1500));
+  if (dice.chance(2, 3)) {
+    options.change_interval_ms = static_cast<int>(dice.between(100, 2000));
+    options.spares = static_cast<int>(dice.between(1, 4));
+  }
   return options;
 }
 
@@ -41,6 +45,7 @@ raft_simulation_options draw(std::uint64_t seed) {
 
 CAF_TEST(nothing acknowledged is lost and no read is stale under faults) {
   std::size_t acknowledged = 0, reads = 0, lease_checks = 0, terms = 0, snapshots = 0, handovers = 0;
+  std::size_t changes = 0, overwritten = 0, joint_snapshots = 0;
   const char* only = std::getenv("KAHUNA_SIM_SEED");
   const std::uint64_t first = only != nullptr ? std::strtoull(only, nullptr, 10) : 1;
   const std::uint64_t last = only != nullptr ? first : seeds();
@@ -54,15 +59,22 @@ CAF_TEST(nothing acknowledged is lost and no read is stale under faults) {
     terms += simulation.terms_led();
     snapshots += simulation.snapshots_installed();
     handovers += simulation.handovers();
+    changes += simulation.changes();
+    overwritten += simulation.changes_overwritten();
+    joint_snapshots += simulation.joint_snapshots();
   }
   CAF_MESSAGE("acknowledged " << acknowledged << ", reads " << reads << ", checks under a lease " << lease_checks << ", terms led " << terms
-                              << ", snapshots installed " << snapshots << ", handovers begun " << handovers);
+                              << ", snapshots installed " << snapshots << ", handovers begun " << handovers << ", configurations committed " << changes << ", taken back "
+                              << overwritten << ", snapshots of joint ones " << joint_snapshots);
   // The faults must leave room for what they are to disturb.
   CAF_CHECK(acknowledged > 50 * (last - first + 1));
   CAF_CHECK(reads > 0);
   CAF_CHECK(lease_checks > 0 || only != nullptr);
   CAF_CHECK(handovers > last - first || only != nullptr);
   CAF_CHECK(snapshots > last - first || only != nullptr);
+  CAF_CHECK(changes > 2 * (last - first + 1) || only != nullptr);
+  CAF_CHECK(overwritten > 0 || only != nullptr);
+  CAF_CHECK(joint_snapshots > 0 || only != nullptr);
   CAF_CHECK(terms > 2 * (last - first + 1) || only != nullptr);
 }
 
