@@ -12,6 +12,8 @@ target_include_directories(kahuna_options INTERFACE $<BUILD_INTERFACE:${CMAKE_SO
 # How we compile is nobody else's business: none of it is exported.
 target_compile_options(kahuna_options INTERFACE $<BUILD_INTERFACE:-Wall;-Wextra;-Wconversion;-Wno-sign-conversion;-Werror>)
 target_compile_features(kahuna_options INTERFACE cxx_std_20)
+# core/base/fault_point.hpp. Only sources name them, so that a program of another configuration can use the library.
+target_compile_definitions(kahuna_options INTERFACE $<BUILD_INTERFACE:$<$<CONFIG:Debug>:KAHUNA_FAULT_POINTS>>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # clang checks when it writes the precompiled header whether its inputs changed meanwhile; ccache needs it told not to.
   target_compile_options(kahuna_options INTERFACE $<BUILD_INTERFACE:-Xclang;-fno-pch-timestamp>)

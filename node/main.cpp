@@ -4,10 +4,12 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <thread>
 
 #include "config/node_options.hpp"
+#include "core/base/fault_point.hpp"
 #include "node/node.hpp"
 
 // Read by jemalloc when it starts: memory that was freed goes back to the system after 5 s, by a thread of its own.
@@ -34,6 +36,17 @@ void stop_hard_after(std::chrono::seconds limit) {
   }).detach();
 }
 
+#ifdef KAHUNA_FAULT_POINTS
+// For tests: dies as by kill -9 at the point that the environment names.
+void die_at_fault_point() {
+  const char* wanted = std::getenv("KAHUNA_FAULT_POINT");
+  if (wanted == nullptr) return;
+  kahuna::set_fault_handler([point = std::string(wanted)](std::string_view reached) {
+    if (reached == point) ::kill(::getpid(), SIGKILL);
+  });
+}
+#endif
+
 bool is_signal_pending(const sigset_t& signals) {
   sigset_t pending;
   sigpending(&pending);
@@ -59,6 +72,9 @@ int main(int argc, char** argv) {
     return 0;
   }
   const auto& options = std::get<kahuna::config::node_options>(*loaded);
+#ifdef KAHUNA_FAULT_POINTS
+  die_at_fault_point();
+#endif
 
   auto started = kahuna::node::running_node::start(options);
   if (const auto* failure = std::get_if<kahuna::node::start_failure>(&started)) return fail(failure->exit_status, failure->message);

@@ -18,6 +18,8 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "core/base/fault_point.hpp"
+#include "core/base/planted_bug.hpp"
 #include "core/kv/operations/exists.hpp"
 #include "core/kv/operations/get.hpp"
 #include "core/kv/operations/list.hpp"
@@ -97,6 +99,7 @@ void partition_core::begin_serving(instant now) {
   ready_.manager.changes.push_back(std::move(change));
   for (const auto& [id, prepared] : transactions_.prepared()) {
     // Its coordinator may have gone with the leader that promised: it is asked about as soon as somebody waits.
+    if (KAHUNA_PLANTED("transaction.promises_not_restored")) continue;
     known_transactions_[id] = {prepared.term, prepared.anchor, prepared.deadline_ms, now, {}};
     for (const auto& key : prepared.read_keys)
       locks_.restore(id, resource_of_key(durability::persistent, key), txn::lock_mode::shared);
@@ -189,8 +192,9 @@ bool partition_core::pass_transactions(const partition_request& request, std::op
   if (locks_.is_empty()) return true;
   if (!is_write(request.op)) {
     const auto writer = writer_of(request.op);
-    if (writer) park_for_outcome(*writer, request, now);
-    return !writer;
+    if (!writer || KAHUNA_PLANTED("transaction.read_passes_promise")) return true;
+    park_for_outcome(*writer, request, now);
+    return false;
   }
   if (!owner) {
     owner = txn::transaction_id{stamp_, request.client, request.sequence | single_operation};
@@ -328,14 +332,17 @@ result<std::optional<std::string>> partition_core::find_change(const observation
   for (const auto& was : seen.keys) {
     const auto current = current_of(was.space, was.key);
     if (!current) return current.error();
-    if (observed(was.space, was.key, current->newest, now_ms) != was)
+    const bool is_exempt = KAHUNA_PLANTED("transaction.reads_not_validated") ||
+                           (!was.is_live && KAHUNA_PLANTED("transaction.absence_not_validated"));
+    if (observed(was.space, was.key, current->newest, now_ms) != was && !is_exempt)
       return std::optional<std::string>("key " + was.key + " was changed by another");
     if (was.is_live) lower(out.valid_until_ms, current->newest->expires_at_ms);
     if (was.space == durability::persistent) note_verdict(current->newest, now_ms);
     rests_on = std::max(rests_on, current->rests_on);
   }
   for (const auto& was : seen.buckets) {
-    if (!watched_buckets_.is_unchanged_since(resource_of_bucket(was.space, was.bucket), was.seen))
+    if (!watched_buckets_.is_unchanged_since(resource_of_bucket(was.space, was.bucket), was.seen) &&
+        !KAHUNA_PLANTED("transaction.buckets_not_validated"))
       return std::optional<std::string>("bucket " + was.bucket + " was changed by another");
     if (was.valid_until_ms != 0 && was.valid_until_ms <= now_ms)
       return std::optional<std::string>("a key of bucket " + was.bucket + " has expired");
@@ -498,6 +505,9 @@ void partition_core::evaluate_body(const partition_request& request, const parti
   open_batch_->transactions.prepared.push_back(std::move(promise));
   const auto number = applied_proposals_ + proposals_.size();
   promises_under_way_[id] = {number, verdict, {}};
+  KAHUNA_FAULT_POINT("transaction.promise_proposed");
+  if (KAHUNA_PLANTED("transaction.vote_before_replicated"))
+    return reply_now(request.origin, participant_response(std::move(verdict)));
   reply_when_applied(number, waiting_reply(request.origin, participant_response(std::move(verdict)), false));
 }
 
@@ -510,6 +520,7 @@ void partition_core::evaluate_body(const partition_request& request, const parti
     return reply_now(request.origin, error{errc::not_leader, "the leadership in which it was coordinated is over"});
   if (answer_repeated(request)) return;
   if (auto refusal = admit_to_window(window_, request)) return reply_now(request.origin, std::move(*refusal));
+  KAHUNA_FAULT_POINT("transaction.commit_received");
 
   // Above what every participant has promised and every read that was served here.
   clock_.observe(body.prepared);
@@ -547,8 +558,12 @@ void partition_core::evaluate_body(const partition_request& request, const parti
   // written when it is applied, and held until then.
   const bool has_ephemeral = !commit.ephemeral_writes.empty();
   proposals_.back().commits.push_back(std::move(commit));
-  reply_when_applied(
-      number, waiting_reply(request.origin, participant_response(transaction_status{transaction_state::committed, stamp, {}}), true));
+  participant_response decision = transaction_status{transaction_state::committed, stamp, {}};
+  KAHUNA_FAULT_POINT("transaction.commit_proposed");
+  if (KAHUNA_PLANTED("transaction.decision_before_replicated"))
+    reply_now(request.origin, std::move(decision));
+  else
+    reply_when_applied(number, waiting_reply(request.origin, std::move(decision), true));
   if (!has_ephemeral) transaction_ended(id);
   (void)now;
 }
@@ -589,6 +604,7 @@ void partition_core::evaluate_body(const partition_request& request, const parti
   open_batch_bytes_ += 64;
   const auto number = applied_proposals_ + proposals_.size();
   resolutions_under_way_[id] = {number, {}, body.committed};
+  KAHUNA_FAULT_POINT("transaction.resolution_proposed");
   proposals_.back().commits.push_back(std::move(commit));
   reply_when_applied(number, waiting_reply(request.origin, participant_response(status), false));
 }
@@ -600,6 +616,18 @@ void partition_core::evaluate_body(const partition_request& request, const parti
   if (const auto found = transactions_.records().find(asked.id); found != transactions_.records().end() && found->second.term == asked.term)
     return answer_participant(request, transaction_status{transaction_state::committed, found->second.committed, {}}, 0, now);
   if (commits_under_way_.contains(asked.id)) return answer_participant(request, transaction_status{}, 0, now);
+  if (KAHUNA_PLANTED("transaction.abort_told_without_a_leaders_certainty"))
+    return reply_now(request.origin, participant_response(aborted("nothing is known of it")));
+  if (request.sequence != 0 && request.attempt > 1) {
+    // As with any refused write: an earlier attempt, and the steps before it, may still come, here or at a leader to come, and must
+    // not commit any more once this answer is out. A first attempt needs nothing of that: there is no other.
+    if (auto refusal = admit_to_window(window_, request)) return reply_now(request.origin, std::move(*refusal));
+    open_batch();
+    open_batch_bytes_ += 64;
+    note_result(request, {request.sequence, false, no_revision, {}});
+    return reply_when_applied(applied_proposals_ + proposals_.size(),
+                              waiting_reply(request.origin, participant_response(aborted("it is over, or its coordinator is gone")), false));
+  }
   answer_participant(request, aborted("nothing is known of it: it is over, or its coordinator is gone"), 0, now);
 }
 
@@ -637,11 +665,14 @@ void partition_core::write_ephemeral(const committing& commit) {
 }
 
 void partition_core::note_applied(const proposal_under_way& proposal) {
-  for (const auto& prepared : proposal.batch->transactions.prepared) promises_under_way_.erase(prepared.id);
+  for (const auto& prepared : proposal.batch->transactions.prepared) {
+    promises_under_way_.erase(prepared.id);
+    KAHUNA_FAULT_POINT("transaction.promise_applied");
+  }
   for (const auto& commit : proposal.commits) {
     write_ephemeral(commit);
-    commits_under_way_.erase(commit.id);
-    resolutions_under_way_.erase(commit.id);
+    if (commits_under_way_.erase(commit.id) != 0) KAHUNA_FAULT_POINT("transaction.commit_applied");
+    if (resolutions_under_way_.erase(commit.id) != 0) KAHUNA_FAULT_POINT("transaction.resolution_applied");
     promised_ephemeral_writes_.erase(commit.id);
     transaction_ended(commit.id);
   }
@@ -657,7 +688,7 @@ void partition_core::evaluate_as_of(partition_request request, timestamp moment,
   if (unix_ms(moment) < store_.collected_below_ms())
     return reply_now(request.origin, error{errc::invalid_argument, "the history of that moment has been collected; the oldest that can be "
                                                                    "read is " + std::to_string(store_.collected_below_ms()) + " (Unix ms)"});
-  if (moment > store_.applied_stamp()) {
+  if (moment > store_.applied_stamp() && !KAHUNA_PLANTED("transaction.moment_not_settled")) {
     clock_.observe(moment);
     const bool is_on_its_way = !open_batch_ && !proposals_.empty() && proposals_.back().batch->stamp >= moment;
     if (!is_on_its_way) open_batch();
@@ -667,7 +698,9 @@ void partition_core::evaluate_as_of(partition_request request, timestamp moment,
     if (const auto* bucket = std::get_if<get_by_bucket_request>(&request.op)) return prefix_of(*bucket);
     return *key_of(request.op);
   }();
-  if (const auto writer = writer_within(durability::persistent, prefix, {}, moment)) return park_for_outcome(*writer, request, now);
+  if (const auto writer = writer_within(durability::persistent, prefix, {}, moment);
+      writer && !KAHUNA_PLANTED("transaction.moment_passes_promise"))
+    return park_for_outcome(*writer, request, now);
   auto answer = answer_as_of(request.op, moment);
   reply_now(request.origin, answer ? std::move(*answer) : operation_response(answer.error()));
 }

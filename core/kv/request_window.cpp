@@ -107,7 +107,7 @@ operation_response repeated_answer(const operation& op, const write_result& resu
   if (std::holds_alternative<set_request>(op)) return set_response{result.is_accepted, result.revision, result.modified};
   if (std::holds_alternative<delete_request>(op)) return delete_response{result.is_accepted, result.revision, result.modified};
   if (std::holds_alternative<extend_request>(op)) return extend_response{result.is_accepted, result.revision, result.modified};
-  // A commit; one that is refused is not remembered.
+  if (!result.is_accepted) return participant_response(transaction_status{transaction_state::aborted, {}, "it was aborted before", true});
   return participant_response(transaction_status{transaction_state::committed, result.modified, {}, true});
 }
 

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "core/base/fault_point.hpp"
+#include "core/base/planted_bug.hpp"
 #include "core/kv/transaction_manager_core.hpp"
 
 namespace kahuna::kv {
@@ -22,6 +24,7 @@ constexpr duration telling_patience = std::chrono::hours(24 * 365);
 
 observation transaction_manager_core::observed_at(const transaction& t, partition_id partition) const {
   observation seen;
+  if (t.header.locking == locking_mode::pessimistic && KAHUNA_PLANTED("transaction.locks_trusted")) return seen;
   for (const auto& [name, entry] : t.keys) {
     if (entry.partition != partition) continue;
     observed_key was{name.first, name.second, entry.base.has_value(), no_revision, false, {}, entry.was_live};
@@ -78,6 +81,7 @@ void transaction_manager_core::start_commit(transaction& t) {
     if (is_writing) t.touched.insert(partition);
     send(std::move(c));
   }
+  KAHUNA_FAULT_POINT("transaction.votes_asked");
   if (t.awaited.empty()) send_commit(t);
 }
 
@@ -87,7 +91,7 @@ void transaction_manager_core::took_vote(transaction& t, const call& asked, cons
   if (verdict.valid_until_ms != 0 && (t.valid_until_ms == 0 || verdict.valid_until_ms < t.valid_until_ms))
     t.valid_until_ms = verdict.valid_until_ms;
   t.awaited.erase(asked.partition);
-  if (!t.awaited.empty()) return;
+  if (!t.awaited.empty() && !(t.in == phase::preparing && KAHUNA_PLANTED("transaction.one_vote_is_enough"))) return;
   if (t.in == phase::validating) return finish_committed(t, t.voted, {});
   send_commit(t);
 }
@@ -95,6 +99,7 @@ void transaction_manager_core::took_vote(transaction& t, const call& asked, cons
 // From here on only the log knows whether it is committed.
 void transaction_manager_core::send_commit(transaction& t) {
   t.in = phase::committing;
+  KAHUNA_FAULT_POINT("transaction.promised");
   auto others = participants_of(t);
   others.erase(options_.self);
   call c;
@@ -128,6 +133,7 @@ void transaction_manager_core::took_decision(transaction& t, const transaction_s
 
 void transaction_manager_core::finish_committed(transaction& t, timestamp committed, const std::vector<partition_id>& to_tell) {
   ++committed_;
+  KAHUNA_FAULT_POINT("transaction.decided");
   answer(t, commit_response{committed});
   if (!to_tell.empty()) telling_[t.header.id] = {*term_, to_tell.size()};
   for (const auto partition : to_tell) resolve(t.header.id, *term_, partition, committed, telling_patience);
@@ -143,8 +149,13 @@ void transaction_manager_core::finish_committed(transaction& t, timestamp commit
 void transaction_manager_core::abort(transaction& t, const std::string& why, bool is_asked_for) {
   KAHUNA_CHECK(t.in != phase::committing, describe());
   ++aborted_;
-  if (!t.answer && !(is_asked_for && std::holds_alternative<rollback_step>(t.step)))
+  KAHUNA_FAULT_POINT("transaction.aborted");
+  if (!t.answer && std::holds_alternative<commit_step>(t.step)) {
+    // Another leader of the anchor may have committed it, before steps that came late began it again here.
+    for (const auto origin : std::exchange(t.origins, {})) look_up(t.header.id, *term_, origin, t.commit_identity, why);
+  } else if (!t.answer && !(is_asked_for && std::holds_alternative<rollback_step>(t.step))) {
     answer(t, error{errc::aborted, "the transaction was aborted: " + why});
+  }
   for (const auto partition : t.touched) resolve(t.header.id, *term_, partition, timestamp{}, release_patience);
   forget_transaction(t, {transaction_state::aborted, {}, why, std::max(t.deadline, now_ + finished_kept)});
 }

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "core/base/fault_point.hpp"
+#include "core/base/planted_bug.hpp"
 
 namespace kahuna::kv {
 
@@ -82,12 +84,12 @@ void transaction_manager_core::end_leadership() {
   questions_under_way_.clear();
   while (!transactions_.empty()) {
     auto& t = transactions_.begin()->second;
-    if (t.in == phase::committing) {
+    if (!t.answer && std::holds_alternative<commit_step>(t.step))
       answer(t, error{errc::leadership_lost, "the leader that coordinates the transaction changed while it was committing"});
+    if (t.in == phase::committing)
       transactions_.erase(transactions_.begin());
-    } else {
+    else
       abort(t, "the node that coordinated the transaction does not lead its partition any more");
-    }
   }
   // Locks elsewhere are let go in one try; whoever misses it asks.
   calls_.clear();
@@ -155,7 +157,7 @@ void transaction_manager_core::resolve(const txn::transaction_id& id, term_id te
 }
 
 void transaction_manager_core::look_up(const txn::transaction_id& id, term_id term, std::uint64_t origin,
-                                       std::optional<request_identity> commit) {
+                                       std::optional<request_identity> commit, std::string why) {
   call c;
   c.what = purpose::lookup;
   c.id = id;
@@ -163,6 +165,7 @@ void transaction_manager_core::look_up(const txn::transaction_id& id, term_id te
   c.op = participant_request{options_.self, id, term, options_.self, 0, participant_lookup{}};
   c.asked_by = origin;
   c.identity = std::move(commit);
+  c.why = std::move(why);
   c.ends = now_ + question_patience;
   send(std::move(c));
 }
@@ -181,7 +184,9 @@ void transaction_manager_core::take_answer(std::uint64_t token, operation_respon
       if (failure != nullptr && repeat_later(token, asked, *failure)) return;
       if (status == nullptr || status->state != transaction_state::committed) return;
       const auto told = telling_.find(asked.id);
-      if (told == telling_.end() || --told->second.missing != 0) return;
+      if (told == telling_.end()) return;
+      if (--told->second.missing != 0 && !KAHUNA_PLANTED("transaction.record_forgotten_early")) return;
+      KAHUNA_FAULT_POINT("transaction.all_told");
       call forget;
       forget.what = purpose::forget;
       forget.id = asked.id;
@@ -204,7 +209,7 @@ void transaction_manager_core::take_answer(std::uint64_t token, operation_respon
       if (status == nullptr) return reply(asked.asked_by, std::move(response));
       if (!asked.identity) return reply(asked.asked_by, std::move(response));
       if (status->state == transaction_state::committed) return reply(asked.asked_by, commit_response{status->committed});
-      return reply(asked.asked_by, error{errc::aborted, "the transaction was aborted: " + status->why});
+      return reply(asked.asked_by, error{errc::aborted, "the transaction was aborted: " + (asked.why.empty() ? status->why : asked.why)});
     default:
       break;
   }
@@ -272,6 +277,8 @@ void transaction_manager_core::take_question(const manager_news::question& quest
     if (found != transactions_.end() && found->second.in != phase::committing)
       return abort(found->second, "an older transaction needs what it holds");
   }
+  if (KAHUNA_PLANTED("transaction.resolved_without_asking"))
+    return resolve(question.id, question.term, options_.self, timestamp{}, question_patience);
   if (!questions_under_way_.insert(question.id).second) return;
   call c;
   c.what = purpose::question;

@@ -8,7 +8,8 @@
 //   1. a transaction does one step at a time; a step is answered once to each who asked it, and again when it is repeated.
 //   2. what is written is asked of the participants only in a commit; until then it is here alone.
 //   3. a commit is proposed only after all other participants of this incarnation have promised, and after that it is not aborted.
-//   4. that a transaction was aborted is told only once it is certain that this partition leads (participant_lookup).
+//   4. that a transaction was aborted is told only once it is certain that this partition leads, and of a commit only once it is
+//      certain that no other leader has committed it before (participant_lookup).
 #pragma once
 
 #include <cstdint>
@@ -138,6 +139,7 @@ class transaction_manager_core {
     operation op;
     std::optional<request_identity> identity;  // of a commit, and of a lookup for one
     std::uint64_t asked_by = 0;        // a lookup: the origin to be answered
+    std::string why;                   // of a lookup: what is said of a commit that is found to be aborted
     std::optional<instant> repeat_at;  // it failed, and is to be asked again then
     instant ends;                      // given up then
     std::uint32_t failures = 0;
@@ -197,7 +199,7 @@ class transaction_manager_core {
   void resolve(const txn::transaction_id& id, term_id term, partition_id partition, timestamp committed, duration patience);
   bool repeat_later(std::uint64_t token, const call& c, const error& why);
   void look_up(const txn::transaction_id& id, term_id term, std::uint64_t origin,
-               std::optional<request_identity> commit);
+               std::optional<request_identity> commit, std::string why = {});
 
   manager_options options_;
   prng dice_;

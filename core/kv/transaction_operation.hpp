@@ -273,7 +273,8 @@ struct participant_resolve {
 };
 
 // Whether the commit with this request's identity, or the transaction itself, is recorded; asked of the anchor by its own
-// manager, which has nothing of it in hand. What is not recorded here never will be: whoever coordinated it is gone.
+// manager, which has nothing of it in hand. What is not recorded here never will be: whoever coordinated it is gone, and that a commit
+// that was sent more than once is aborted is recorded itself, lest an earlier attempt come late, with all its steps.
 struct participant_lookup {
   friend bool operator==(const participant_lookup&, const participant_lookup&) = default;
 

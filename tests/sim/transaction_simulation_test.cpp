@@ -5,6 +5,7 @@
 #include "caf/test/unit_test.hpp"
 
 #include <cstdlib>
+#include <map>
 #include <string>
 
 #include "tests/support/transaction_simulation.hpp"
@@ -14,11 +15,14 @@ using namespace kahuna::testing;
 
 namespace {
 
+constexpr std::size_t fault_points = 14;  // that the protocol's steps have
+
 struct totals {
   std::size_t committed = 0;
   std::size_t aborted = 0;
   std::size_t unknown = 0;
   std::size_t failovers = 0;
+  std::map<std::string, std::size_t> deaths;
 };
 
 std::string run_seed(std::uint64_t seed, totals& sums) {
@@ -30,6 +34,7 @@ std::string run_seed(std::uint64_t seed, totals& sums) {
   sums.aborted += simulation.aborted();
   sums.unknown += simulation.unknown();
   sums.failovers += simulation.failovers();
+  for (const auto& [point, count] : simulation.deaths()) sums.deaths[point] += count;
   return wrong;
 }
 
@@ -51,7 +56,11 @@ CAF_TEST(transactions are strictly serializable whatever fails) {
   }
   CAF_MESSAGE(last - first + 1 << " seeds: " << sums.committed << " committed, " << sums.aborted << " aborted, " << sums.unknown
                                << " of unknown outcome, " << sums.failovers << " changes of leader");
+  for (const auto& [point, count] : sums.deaths) CAF_MESSAGE(count << " leaders died at " << point);
   CAF_CHECK(sums.committed > 0);
+#ifdef KAHUNA_FAULT_POINTS
+  if (one == 0) CAF_CHECK_EQUAL(sums.deaths.size(), fault_points);
+#endif
 }
 
 CAF_TEST(a seed gives the same run again) {

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "core/base/check.hpp"
+#include "core/base/fault_point.hpp"
 #include "core/kv/answer_digest.hpp"
 #include "messages/codec/portable_archive.hpp"
 
@@ -43,6 +44,7 @@ struct transaction_simulation::replica {
   term_id term;
   hlc clock;
   std::int64_t skew_ms = 0;
+  std::int64_t partition_hears_at = 0;  // what its manager says, in that order
 };
 
 struct transaction_simulation::group {
@@ -71,6 +73,7 @@ struct transaction_simulation::client {
   std::optional<std::string> reading;
   bool is_bucket = false;
   instant deadline;
+  std::int64_t echo_us = 0;  // the requests of the transaction come again so much later
 };
 
 struct transaction_simulation::under_way {
@@ -92,10 +95,15 @@ transaction_simulation_options transaction_simulation_options::drawn_from(std::u
   o.single_percent = draw(0, 40);
   o.loss_percent = dice.chance(1, 3) ? 0 : draw(0, 8);
   o.double_percent = dice.chance(1, 3) ? 0 : draw(0, 8);
+  o.late_permille = dice.chance(1, 2) ? 0 : draw(0, 60);
+  o.echo_percent = dice.chance(1, 2) ? 0 : draw(1, 40);
+  o.stall_permille = dice.chance(1, 2) ? 0 : draw(0, 30);
+  o.belief_ms_max = dice.chance(1, 2) ? 100 : draw(100, 2'000);
   o.stale_percent = draw(0, 20);
   o.delay_ms_max = draw(1, 20);
   o.commit_ms_max = draw(1, 20);
   o.failover_interval_ms = dice.chance(1, 4) ? 0 : draw(60, 1'500);
+  o.fault_point_permille = dice.chance(1, 2) ? 0 : draw(1, 20);
   o.give_up_percent = dice.chance(1, 2) ? 0 : draw(0, 5);
   o.skew_ms_max = dice.chance(1, 2) ? 0 : draw(0, 200);
   o.has_leases = dice.chance(1, 2);
@@ -106,8 +114,9 @@ std::string transaction_simulation_options::describe() const {
   std::ostringstream out;
   out << "seed " << seed << " partitions " << partitions << " clients " << clients << " buckets " << buckets << " keys "
       << keys_per_bucket << " optimistic " << optimistic_percent << "% snapshots " << snapshot_percent << "% single " << single_percent
-      << "% loss " << loss_percent << "% doubled " << double_percent << "% stale " << stale_percent << "% delay " << delay_ms_max
-      << " ms commit " << commit_ms_max << " ms failover " << failover_interval_ms << " ms give up " << give_up_percent << "% skew "
+      << "% loss " << loss_percent << "% doubled " << double_percent << "% late " << late_permille << "/1000 echoes " << echo_percent << "% stalled " << stall_permille << "/1000 belief " << belief_ms_max
+      << " ms stale " << stale_percent << "% delay " << delay_ms_max
+      << " ms commit " << commit_ms_max << " ms failover " << failover_interval_ms << " ms fault points " << fault_point_permille << "/1000 give up " << give_up_percent << "% skew "
       << skew_ms_max << " ms leases " << has_leases;
   return out.str();
 }
@@ -133,11 +142,18 @@ transaction_simulation::transaction_simulation(transaction_simulation_options op
     at(static_cast<std::int64_t>(dice_.below(5'000)), [this, working] { begin_work(*working); });
     clients_.push_back(std::move(c));
   }
+#ifdef KAHUNA_FAULT_POINTS
+  set_fault_handler([this](std::string_view point) { reach(point); });
+#endif
   at(1'000, [this] { tick_all(); });
   if (options_.failover_interval_ms != 0) at(options_.failover_interval_ms * 1000, [this] { inject_faults(); });
 }
 
-transaction_simulation::~transaction_simulation() = default;
+transaction_simulation::~transaction_simulation() {
+#ifdef KAHUNA_FAULT_POINTS
+  set_fault_handler({});
+#endif
+}
 
 void transaction_simulation::at(std::int64_t delay_us, std::function<void()> what) {
   events_.emplace(std::pair(now_ + delay_us, ++order_), std::move(what));
@@ -182,7 +198,9 @@ void transaction_simulation::feed(group& g, replica& r, kv::partition_input inpu
   r.core->step(std::move(input), steady_now());
   r.core->check_invariants();
   KAHUNA_CHECK(!r.core->fault(), r.core->describe());
+  if (dies(g, r, false)) return;
   drain(g, r);
+  dies(g, r, true);
 }
 
 void transaction_simulation::drain(group& g, replica& r) {
@@ -209,15 +227,22 @@ void transaction_simulation::drain(group& g, replica& r) {
     });
 }
 
+void transaction_simulation::tell_partition(group& g, replica& r, std::vector<kv::partition_request> own) {
+  const bool is_stalled = is_faulty_ && dice_.chance(static_cast<std::uint64_t>(options_.stall_permille), 1000);
+  const auto delay = is_stalled ? static_cast<std::int64_t>(dice_.below(500'000)) : 5;
+  r.partition_hears_at = std::max(r.partition_hears_at, now_ + delay);
+  at(r.partition_hears_at - now_, [this, &g, &r, life = r.life, own = std::move(own)] {
+    if (r.life == life) feed(g, r, kv::operations{own, clock_of(r)});
+  });
+}
+
 void transaction_simulation::tell_manager(group& g, replica& r, kv::manager_input input) {
   r.manager->step(std::move(input), clock_of(r), steady_now());
   r.manager->check_invariants();
+  if (dies(g, r, false)) return;
   auto ready = r.manager->take_ready();
   const auto life = r.life;
-  if (!ready.own.empty())
-    at(5, [this, &g, &r, life, own = std::move(ready.own)] {
-      if (r.life == life) feed(g, r, kv::operations{own, clock_of(r)});
-    });
+  if (!ready.own.empty()) tell_partition(g, r, std::move(ready.own));
   for (auto& reply : ready.replies) replied(reply.origin, std::move(reply.response), r.clock.last());
   for (auto& asked : ready.remote) {
     kv::partition_request request;
@@ -231,6 +256,7 @@ void transaction_simulation::tell_manager(group& g, replica& r, kv::manager_inpu
           tell_manager(g, r, std::move(answers));
         });
   }
+  dies(g, r, true);
 }
 
 void transaction_simulation::commit_some(group& g) {
@@ -275,7 +301,7 @@ void transaction_simulation::elect(group& g) {
     open(g, deposed);
     return;
   }
-  at(static_cast<std::int64_t>(dice_.below(100'000)), [this, &g, &deposed, life, term = g.term, next] {
+  at(static_cast<std::int64_t>(dice_.below(static_cast<std::uint64_t>(options_.belief_ms_max) * 1000)), [this, &g, &deposed, life, term = g.term, next] {
     if (deposed.life != life || deposed.term >= g.term || &deposed == g.replicas[g.leader].get()) return;
     deposed.believes_to_lead = false;
     deposed.term = term;
@@ -331,10 +357,31 @@ void transaction_simulation::inject_faults() {
      [this] { inject_faults(); });
 }
 
+void transaction_simulation::reach(std::string_view fault_point) {
+  if (!is_faulty_ || !fatal_point_.empty() || !dice_.chance(static_cast<std::uint64_t>(options_.fault_point_permille), 1000)) return;
+  fatal_point_ = fault_point;
+  is_silenced_ = dice_.chance(1, 2);
+}
+
+bool transaction_simulation::dies(group& g, replica& r, bool has_spoken) {
+  if (fatal_point_.empty() || (!has_spoken && !is_silenced_)) return false;
+  const auto point = std::exchange(fatal_point_, {});
+  // Followers die elsewhere.
+  if (&r != g.replicas[g.leader].get() || !r.believes_to_lead) return false;
+  ++deaths_[point];
+  r.disk->lose_unsynced();
+  open(g, r);
+  if (g.is_lease_frozen) return true;  // another is about to be elected anyway
+  g.is_lease_frozen = true;
+  const auto wait = std::max<std::int64_t>(0, g.lease_until - now_) + 1 + static_cast<std::int64_t>(dice_.below(50'000));
+  at(wait, [this, &g] { elect(g); });
+  return true;
+}
+
 // --- the gateway --------------------------------------------------------------------------------------------------
 
 void transaction_simulation::ask(partition_id partition, const kv::partition_request& like, std::chrono::milliseconds budget,
-                                 hlc& clock, response_handler done) {
+                                 hlc& clock, response_handler done, std::int64_t echo_us) {
   const auto token = next_token_++;
   requests_[token] = {&clock, std::move(done)};
   auto& g = *groups_[partition.value];
@@ -343,16 +390,26 @@ void transaction_simulation::ask(partition_id partition, const kv::partition_req
   request.deadline = steady_now() + budget;
   const auto percent = [&](int p) { return is_faulty_ && dice_.chance(static_cast<std::uint64_t>(p), 100); };
   const int copies = percent(options_.loss_percent) ? 0 : percent(options_.double_percent) ? 2 : 1;
+  // No attempt comes twice: what comes twice are two attempts, of which the later one is waited for.
+  if (copies == 2) request.attempt = std::max(2u, request.attempt);
   for (int i = 0; i < copies; ++i) {
     const bool is_stale = percent(options_.stale_percent);
     const auto other = dice_.below(replicas_per_group);
-    const bool is_late = i > 0 && dice_.chance(1, 4);
-    at(network_delay() + (is_late ? 400'000 : 0), [this, &g, request, is_stale, other, observed = clock.last()] {
+    const bool is_late = (is_faulty_ && dice_.chance(static_cast<std::uint64_t>(options_.late_permille), 1000)) || (i > 0 && dice_.chance(1, 4));
+    const auto lateness = is_late ? 200'000 + static_cast<std::int64_t>(dice_.below(2'000'000)) : 0;
+    at(network_delay() + lateness, [this, &g, request, is_stale, other, observed = clock.last()] {
       auto& r = *g.replicas[is_stale ? other : g.leader];
       r.clock.observe(observed);
       feed(g, r, kv::operations{{request}, clock_of(r)});
     });
   }
+  if (is_faulty_ && echo_us != 0)
+    at(echo_us + static_cast<std::int64_t>(dice_.below(1'000)), [this, &g, request, observed = clock.last()]() mutable {
+      auto& r = *g.replicas[g.leader];
+      request.attempt = 1;
+      r.clock.observe(observed);
+      feed(g, r, kv::operations{{request}, clock_of(r)});
+    });
   at(std::chrono::duration_cast<duration>(budget).count(), [this, token] {
     replied(token, error{errc::timeout, "the budget passed"}, {});
   });
@@ -384,6 +441,8 @@ std::string transaction_simulation::random_key() {
 // Repeats the request under its identity until it is answered for good, or the deadline has passed.
 void transaction_simulation::ask_again(client& c, kv::partition_request request, instant deadline, response_handler done) {
   const auto partition = *kv::partition_of(routing::partition_map{0, static_cast<std::uint32_t>(options_.partitions), 1, {}}, request.op);
+  const bool has_echo = c.echo_us != 0 && request.attempt == 1 && std::holds_alternative<kv::transaction_request>(request.op);
+  if (has_echo) request.attempt = 2;  // the echo is the first attempt
   ask(partition, request, attempt_timeout, c.clock, [this, &c, request, deadline, done](const kv::operation_response& response) {
     const auto* failure = std::get_if<error>(&response);
     const bool is_worth_repeating = failure != nullptr && failure->code != errc::aborted && failure->code != errc::invalid_argument;
@@ -393,7 +452,7 @@ void transaction_simulation::ask_again(client& c, kv::partition_request request,
       ++again.attempt;
       ask_again(c, again, deadline, done);
     });
-  });
+  }, has_echo ? c.echo_us : 0);
 }
 
 void transaction_simulation::begin_work(client& c) {
@@ -511,6 +570,7 @@ void transaction_simulation::run_transaction(client& c) {
   c.header.anchor = routing::partition_of_key(static_cast<std::uint32_t>(options_.partitions), c.keys.back());
   c.header.locking = dice_.chance(static_cast<std::uint64_t>(options_.optimistic_percent), 100) ? kv::locking_mode::optimistic
                                                                                                 : kv::locking_mode::pessimistic;
+  c.echo_us = dice_.chance(static_cast<std::uint64_t>(options_.echo_percent), 100) ? static_cast<std::int64_t>(dice_.below(400'000)) : 0;
   c.header.timeout_ms = static_cast<std::uint32_t>(transaction_timeout.count());
   c.reading.reset();
   c.is_bucket = false;

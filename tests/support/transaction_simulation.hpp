@@ -6,7 +6,8 @@
 // cheaply, and the transactions are what is tested (whole nodes with Raft in them are simulated elsewhere).
 //
 // Faults: messages between partitions and from clients are delayed, reordered, lost, doubled, sent to replicas that lead no longer;
-// leaders change, old ones lead on in their belief; replicas lose their memory and what was not on their disk; clocks are skewed;
+// leaders change, old ones lead on in their belief; leaders die at every step of the protocol, with or without what they were about to
+// say; replicas lose their memory and what was not on their disk; clocks are skewed;
 // clients give up in the middle.
 #pragma once
 
@@ -43,10 +44,15 @@ struct transaction_simulation_options {
   int ephemeral_percent = 0;
   int loss_percent = 0;
   int double_percent = 0;
+  int late_permille = 0;        // a message is seconds late
+  int echo_percent = 0;         // a transaction of which every request comes a second time, equally late
+  int stall_permille = 0;       // what a manager tells its partition waits
+  int belief_ms_max = 100;      // a deposed leader leads on in its belief
   int stale_percent = 5;        // sent to a replica that does not lead
   int delay_ms_max = 3;
   int commit_ms_max = 4;
   int failover_interval_ms = 0;  // 0: none
+  int fault_point_permille = 0;  // a leader dies at a step of the protocol (core/base/fault_point.hpp)
   int give_up_percent = 0;       // a client goes away in the middle
   int skew_ms_max = 0;
   bool has_leases = true;
@@ -71,6 +77,8 @@ class transaction_simulation {
   std::size_t aborted() const { return aborted_; }
   std::size_t unknown() const { return unknown_; }
   std::size_t failovers() const { return failovers_; }
+  // How many leaders died at each of the protocol's steps that came up.
+  const std::map<std::string, std::size_t>& deaths() const { return deaths_; }
   std::uint64_t digest() const { return digest_; }
 
  private:
@@ -88,6 +96,7 @@ class transaction_simulation {
   void open(group& g, replica& r);
   void feed(group& g, replica& r, kv::partition_input input);
   void drain(group& g, replica& r);
+  void tell_partition(group& g, replica& r, std::vector<kv::partition_request> own);
   void tell_manager(group& g, replica& r, kv::manager_input input);
   void commit_some(group& g);
   void catch_up(group& g, replica& r);
@@ -96,10 +105,13 @@ class transaction_simulation {
   void grant_lease(group& g);
   void tick_all();
   void inject_faults();
+  void reach(std::string_view fault_point);
+  // Whether the step just taken was its last; with `has_spoken`, what it led to is out.
+  bool dies(group& g, replica& r, bool has_spoken);
 
   // `clock`: of whoever asks; messages carry clocks both ways, as between nodes and clients.
   void ask(partition_id partition, const kv::partition_request& like, std::chrono::milliseconds budget, hlc& clock,
-           response_handler done);
+           response_handler done, std::int64_t echo_us = 0);
   void replied(std::uint64_t token, kv::operation_response response, timestamp now);
 
   void begin_work(client& c);
@@ -132,6 +144,9 @@ class transaction_simulation {
   std::size_t aborted_ = 0;
   std::size_t unknown_ = 0;
   std::size_t failovers_ = 0;
+  std::map<std::string, std::size_t> deaths_;
+  std::string fatal_point_;  // reached in the step under way; empty: none
+  bool is_silenced_ = false;  // what the step has led to is lost with it
   std::uint64_t digest_ = 14695981039346656037ull;
 };
 

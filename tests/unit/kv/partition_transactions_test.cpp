@@ -1,0 +1,137 @@
+// What a partition does for transactions, step by step: each sentence is a promise of docs/transactions.md.
+#define CAF_SUITE partition_transactions
+#include "caf/test/unit_test.hpp"
+
+#include "tests/unit/kv/partition_fixture.hpp"
+
+using namespace kahuna;
+using namespace kahuna::testing;
+
+namespace {
+
+struct fixture : partition_fixture {
+  fixture() { lead_in(1); }
+
+  void lead_in(std::uint64_t new_term) {
+    lead(new_term);
+    commit();
+  }
+
+  // What the anchor's manager asks on behalf of a transaction of client 7; the request's identity is that of its commit.
+  std::uint64_t demand(participant_body body, std::uint64_t sequence = 0, std::uint32_t attempt = 1) {
+    participant_request asked;
+    asked.id = {timestamp_at(wall), 7, 1};
+    asked.term = coordinated_in;
+    asked.deadline_ms = wall + 5'000;
+    asked.body = std::move(body);
+    partition_request request;
+    request.origin = ++origin;
+    request.client = sequence != 0 ? 7 : 0;
+    request.sequence = sequence;
+    request.floor = sequence;
+    request.attempt = attempt;
+    request.issued_at = timestamp_at(wall);
+    request.op = std::move(asked);
+    step(operations{{std::move(request)}, timestamp_at(wall)});
+    return origin;
+  }
+
+  static intended_write write_of(const std::string& key, const std::string& value) {
+    version v;
+    v.value = value;
+    v.revision = 0;
+    return {durability::persistent, key, std::move(v), false};
+  }
+
+  std::string outcome(std::uint64_t o) {
+    if (!is_answered(o)) return "none";
+    const auto* said = std::get_if<participant_response>(&replies.at(o));
+    if (said == nullptr) return answer(o);
+    if (const auto* v = std::get_if<vote>(said)) return v->is_yes ? "yes" : "no";
+    const auto* status = std::get_if<transaction_status>(said);
+    if (status == nullptr) return "read";
+    const std::string again = status->is_repeated ? " before" : "";
+    switch (status->state) {
+      case transaction_state::pending: return "pending";
+      case transaction_state::committed: return "committed" + again;
+      case transaction_state::aborted: return "aborted" + again;
+    }
+    return "?";
+  }
+
+  term_id coordinated_in{1};
+};
+
+}  // namespace
+
+CAF_TEST_FIXTURE_SCOPE(partition_transactions_tests, fixture)
+
+CAF_TEST(a vote leaves once the promise is in the log) {
+  const auto asked = demand(participant_prepare{{}, {write_of("k", "v")}});
+  CAF_CHECK_EQUAL(outcome(asked), "none");
+  CAF_CHECK_EQUAL(uncommitted.size(), 1u);
+  commit();
+  CAF_CHECK_EQUAL(outcome(asked), "yes");
+}
+
+CAF_TEST(a promise outlives the leadership and keeps readers waiting until it is resolved) {
+  demand(participant_prepare{{}, {write_of("k", "v")}});
+  commit();
+  follow(2);
+  lead_in(3);
+  const auto read = ask(get("k"));
+  const auto write = ask(set("k", "other"));
+  CAF_CHECK_EQUAL(answer(read), "none");
+  CAF_CHECK_EQUAL(answer(write), "none");
+  demand(participant_resolve{timestamp_at(wall)});
+  commit();
+  CAF_CHECK_EQUAL(answer(read), "v r0");
+  commit();
+  CAF_CHECK_EQUAL(answer(write), "set r1");
+}
+
+CAF_TEST(a commit is one entry and its answer waits for it) {
+  const auto committed = demand(participant_commit{{}, {write_of("k", "v")}, {}, 0, {}}, 1);
+  CAF_CHECK_EQUAL(uncommitted.size(), 1u);
+  CAF_CHECK_EQUAL(outcome(committed), "none");
+  commit();
+  CAF_CHECK_EQUAL(outcome(committed), "committed");
+  CAF_CHECK_EQUAL(answer(ask(get("k"))), "v r0");
+}
+
+CAF_TEST(a commit that comes again is answered as before) {
+  demand(participant_commit{{}, {write_of("k", "v")}, {}, 0, {}}, 1);
+  commit();
+  const auto again = demand(participant_commit{{}, {write_of("k", "w")}, {}, 0, {}}, 1, 2);
+  CAF_CHECK_EQUAL(outcome(again), "committed before");
+  CAF_CHECK_EQUAL(outcome(demand(participant_lookup{}, 1, 3)), "committed before");
+  CAF_CHECK_EQUAL(answer(ask(get("k"))), "v r0");
+}
+
+CAF_TEST(a commit of another leadership is refused) {
+  follow(2);
+  lead_in(3);
+  const auto late = demand(participant_commit{{}, {write_of("k", "v")}, {}, 0, {}}, 1);
+  CAF_CHECK_EQUAL(outcome(late), "not_leader");
+}
+
+CAF_TEST(a first attempt that is found to be aborted costs no entry) {
+  CAF_CHECK_EQUAL(outcome(demand(participant_lookup{}, 1)), "aborted");
+  CAF_CHECK_EQUAL(uncommitted.size(), 0u);
+}
+
+CAF_TEST(what a later attempt was told no earlier one can change) {
+  const auto told = demand(participant_lookup{}, 1, 2);
+  CAF_CHECK_EQUAL(outcome(told), "none");  // it is in the log first
+  commit();
+  CAF_CHECK_EQUAL(outcome(told), "aborted");
+  // The first attempt comes late, behind all its steps, at another leader.
+  follow(2);
+  lead_in(3);
+  coordinated_in = term;
+  const auto late = demand(participant_commit{{}, {write_of("k", "v")}, {}, 0, {}}, 1, 1);
+  CAF_CHECK_EQUAL(outcome(late), "aborted before");
+  CAF_CHECK_EQUAL(answer(ask(get("k"))), "not found");
+}
+
+CAF_TEST_FIXTURE_SCOPE_END()

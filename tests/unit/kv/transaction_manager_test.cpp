@@ -1,0 +1,233 @@
+// The transaction manager by hand: the test is the client, its own partition and all others.
+#define CAF_SUITE transaction_manager
+#include "caf/test/unit_test.hpp"
+
+#include <map>
+#include <set>
+
+#include "core/kv/answer_digest.hpp"
+#include "core/kv/transaction_manager_core.hpp"
+#include "core/routing/partition_map.hpp"
+
+using namespace kahuna;
+using namespace kahuna::kv;
+
+namespace {
+
+constexpr std::uint64_t wall_ms = 1'700'000'000'000;
+constexpr std::uint32_t partitions = 4;
+
+struct fixture {
+  fixture() : manager({partition_id{0}, partitions}, prng(1)) {
+    header.id = {timestamp_at(wall_ms), 7, 1};
+    header.anchor = partition_id{0};
+    header.locking = locking_mode::optimistic;
+    header.timeout_ms = 5'000;
+    lead(1);
+  }
+
+  void lead(std::uint64_t term) {
+    manager_news news;
+    news.changes.push_back({term_id{term}, {}});
+    step(std::move(news));
+  }
+
+  void step(manager_input input) {
+    manager.step(std::move(input), timestamp_at(wall_ms), now);
+    manager.check_invariants();
+    auto ready = manager.take_ready();
+    for (auto& request : ready.own) own[request.origin] = std::move(request);
+    for (auto& request : ready.remote) remote[request.token] = std::move(request);
+    for (auto& reply : ready.replies) replies.emplace(reply.origin, std::move(reply.response));
+  }
+
+  // The next step of the transaction; its origin.
+  std::uint64_t ask(transaction_step what, std::uint32_t attempt = 1) {
+    partition_request request;
+    request.origin = ++origin;
+    request.client = 7;
+    request.attempt = attempt;
+    if (std::holds_alternative<commit_step>(what)) request.sequence = 1;
+    request.op = transaction_request{header, ++number, heard, std::move(what)};
+    return send(std::move(request));
+  }
+  std::uint64_t send(partition_request request) {
+    asked[request.origin] = request;
+    manager_news news;
+    news.requests.push_back(request);
+    step(std::move(news));
+    if (const auto reply = replies.find(request.origin); reply != replies.end()) heard = digest_of(heard, reply->second);
+    return request.origin;
+  }
+  std::uint64_t repeat(std::uint64_t o) {
+    auto request = asked.at(o);
+    request.origin = ++origin;
+    ++request.attempt;
+    manager_news news;
+    news.requests.push_back(request);
+    step(std::move(news));
+    return origin;
+  }
+
+  // What is asked of the partition that hosts it, or of another: the only one of its kind.
+  template <class Body>
+  std::pair<std::uint64_t, const Body*> asked_of_own() const {
+    for (const auto& [token, request] : own)
+      if (const auto* body = std::get_if<Body>(&std::get<participant_request>(request.op).body)) return {token, body};
+    return {0, nullptr};
+  }
+  template <class Body>
+  std::uint64_t asked_of_others() const {
+    for (const auto& [token, request] : remote)
+      if (std::holds_alternative<Body>(std::get<participant_request>(request.op).body)) return token;
+    return 0;
+  }
+
+  void answer_own(std::uint64_t token, operation_response response) {
+    own.erase(token);
+    manager_news news;
+    news.replies.push_back({token, std::move(response)});
+    step(std::move(news));
+    hear();
+  }
+  void answer_remote(std::uint64_t token, operation_response response) {
+    remote.erase(token);
+    remote_answers answers;
+    answers.replies.push_back({token, std::move(response)});
+    step(std::move(answers));
+    hear();
+  }
+  void hear() {
+    if (const auto reply = replies.find(origin); reply != replies.end() && !is_heard.contains(origin)) {
+      heard = digest_of(heard, reply->second);
+      is_heard.insert(origin);
+    }
+  }
+
+  // A key of this partition.
+  static std::string key_of(std::uint32_t partition) {
+    for (int i = 0;; ++i)
+      if (auto key = "key-" + std::to_string(i); routing::partition_of_key(partitions, key).value == partition) return key;
+  }
+
+  std::string outcome(std::uint64_t o) const {
+    const auto found = replies.find(o);
+    if (found == replies.end()) return "none";
+    if (const auto* failure = std::get_if<error>(&found->second)) return std::string(to_string(failure->code));
+    if (std::holds_alternative<commit_response>(found->second)) return "committed";
+    return "done";
+  }
+
+  // Sets a key here and one of partition 1.
+  void set_both() {
+    for (const std::uint32_t partition : {0u, 1u}) {
+      set_request set;
+      set.key = key_of(partition);
+      set.value = "v";
+      const auto o = ask(set);
+      const participant_response absent = read_answer{std::nullopt, wall_ms};
+      if (partition == 0)
+        answer_own(asked_of_own<participant_read>().first, absent);
+      else
+        answer_remote(asked_of_others<participant_read>(), absent);
+      CAF_REQUIRE_EQUAL(outcome(o), "done");
+    }
+  }
+
+  transaction_manager_core manager;
+  transaction_header header;
+  instant now{std::chrono::seconds(100)};
+  std::uint64_t origin = 0;
+  std::uint32_t number = 0;
+  std::uint64_t heard = 0;
+  std::set<std::uint64_t> is_heard;
+  std::map<std::uint64_t, partition_request> asked;
+  std::map<std::uint64_t, partition_request> own;
+  std::map<std::uint64_t, remote_request> remote;
+  std::map<std::uint64_t, operation_response> replies;
+};
+
+}  // namespace
+
+CAF_TEST_FIXTURE_SCOPE(transaction_manager_tests, fixture)
+
+CAF_TEST(a commit over two partitions takes two rounds and tells of it behind) {
+  set_both();
+  CAF_CHECK(own.empty());
+  const auto commit = ask(commit_step{});
+  // The first: the other one promises. Nothing is asked of the anchor yet.
+  const auto prepare = asked_of_others<participant_prepare>();
+  CAF_REQUIRE(prepare != 0);
+  CAF_CHECK(own.empty());
+  answer_remote(prepare, participant_response(vote{true, {}, timestamp_at(wall_ms + 5), 0}));
+  // The second: the anchor's entry. Nothing else is waited for.
+  const auto [decision, body] = asked_of_own<participant_commit>();
+  CAF_REQUIRE(body != nullptr);
+  CAF_CHECK_EQUAL(body->prepared, timestamp_at(wall_ms + 5));
+  CAF_CHECK_EQUAL(body->participants.size(), 1u);
+  CAF_CHECK(remote.empty());
+  answer_own(decision, participant_response(transaction_status{transaction_state::committed, timestamp_at(wall_ms + 6), {}}));
+  CAF_CHECK_EQUAL(outcome(commit), "committed");
+  CAF_CHECK(asked_of_others<participant_resolve>() != 0);
+}
+
+CAF_TEST(a transaction at one partition is one entry) {
+  set_request set;
+  set.key = key_of(0);
+  ask(set);
+  answer_own(asked_of_own<participant_read>().first, participant_response(read_answer{std::nullopt, wall_ms}));
+  const auto commit = ask(commit_step{});
+  CAF_CHECK(remote.empty());
+  answer_own(asked_of_own<participant_commit>().first,
+             participant_response(transaction_status{transaction_state::committed, timestamp_at(wall_ms), {}}));
+  CAF_CHECK_EQUAL(outcome(commit), "committed");
+  CAF_CHECK(own.empty() && remote.empty());
+}
+
+CAF_TEST(that a commit is aborted is told once the log was asked whether another leader has committed it) {
+  set_both();
+  const auto commit = ask(commit_step{});
+  answer_remote(asked_of_others<participant_prepare>(), participant_response(vote{false, "changed", {}, 0}));
+  CAF_CHECK_EQUAL(outcome(commit), "none");
+  const auto lookup = asked_of_own<participant_lookup>().first;
+  CAF_REQUIRE(lookup != 0);
+  CAF_CHECK_EQUAL(own.at(lookup).sequence, 1u);
+  answer_own(lookup, participant_response(transaction_status{transaction_state::aborted, {}, "nothing"}));
+  CAF_CHECK_EQUAL(outcome(commit), "aborted");
+}
+
+CAF_TEST(a commit that another leader has decided is answered so by one that aborts it) {
+  set_both();
+  const auto commit = ask(commit_step{});
+  answer_remote(asked_of_others<participant_prepare>(), participant_response(vote{false, "it was begun twice", {}, 0}));
+  answer_own(asked_of_own<participant_lookup>().first,
+             participant_response(transaction_status{transaction_state::committed, timestamp_at(wall_ms), {}, true}));
+  CAF_CHECK_EQUAL(outcome(commit), "committed");
+}
+
+CAF_TEST(an aborted commit that is sent again is looked up as often) {
+  set_both();
+  const auto commit = ask(commit_step{});
+  answer_remote(asked_of_others<participant_prepare>(), participant_response(vote{false, "changed", {}, 0}));
+  answer_own(asked_of_own<participant_lookup>().first, participant_response(transaction_status{transaction_state::aborted, {}, ""}));
+  CAF_REQUIRE_EQUAL(outcome(commit), "aborted");
+  remote.clear();
+  own.clear();
+  const auto again = repeat(commit);
+  CAF_CHECK_EQUAL(outcome(again), "none");
+  const auto lookup = asked_of_own<participant_lookup>().first;
+  CAF_REQUIRE(lookup != 0);
+  CAF_CHECK_EQUAL(own.at(lookup).attempt, 2u);  // so that it is remembered in the log
+}
+
+CAF_TEST(a leader that goes while it commits says that nobody knows) {
+  set_both();
+  const auto commit = ask(commit_step{});
+  manager_news news;
+  news.changes.push_back({});
+  step(std::move(news));
+  CAF_CHECK_EQUAL(outcome(commit), "leadership_lost");
+  CAF_CHECK_EQUAL(manager.open_transactions(), 0u);
+}
+
+CAF_TEST_FIXTURE_SCOPE_END()
