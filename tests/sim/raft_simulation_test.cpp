@@ -17,30 +17,6 @@ std::uint64_t seeds() {
   return given != nullptr ? std::strtoull(given, nullptr, 10) : 300;
 }
 
-// Faults drawn from the seed: some runs have one kind, some all.
-raft_simulation_options draw(std::uint64_t seed) {
-  prng dice(seed * 7919);
-  raft_simulation_options options;
-  options.seed = seed;
-  options.replicas = static_cast<int>(dice.chance(1, 3) ? 5 : dice.chance(1, 12) ? 1 : 3);
-  options.reads = dice.chance(1, 3) ? raft::read_mode::read_index : raft::read_mode::lease;
-  if (dice.chance(1, 2)) options.loss_percent = static_cast<int>(dice.below(12));
-  if (dice.chance(1, 2)) options.duplicate_percent = static_cast<int>(dice.below(20));
-  options.delay_ms_max = static_cast<int>(dice.chance(1, 5) ? dice.between(20, 120) : dice.between(1, 10));
-  options.disk_ms_max = static_cast<int>(dice.chance(1, 4) ? dice.between(20, 100) : dice.between(1, 10));
-  if (dice.chance(2, 3)) options.crash_interval_ms = static_cast<int>(dice.between(200, 1500));
-  if (dice.chance(2, 3)) options.cut_interval_ms = static_cast<int>(dice.between(200, 1500));
-  if (dice.chance(1, 2)) options.pause_interval_ms = static_cast<int>(dice.between(200, 1500));
-  if (dice.chance(1, 2)) options.drift_percent = static_cast<int>(dice.below(5));
-  if (dice.chance(3, 4)) options.flush_interval_ms = static_cast<int>(dice.between(20, 500));
-  if (dice.chance(1, 2)) options.transfer_interval_ms = static_cast<int>(dice.between(100, 1500));
-  if (dice.chance(2, 3)) {
-    options.change_interval_ms = static_cast<int>(dice.between(100, 2000));
-    options.spares = static_cast<int>(dice.between(1, 4));
-  }
-  return options;
-}
-
 }  // namespace
 
 CAF_TEST(nothing acknowledged is lost and no read is stale under faults) {
@@ -50,7 +26,7 @@ CAF_TEST(nothing acknowledged is lost and no read is stale under faults) {
   const std::uint64_t first = only != nullptr ? std::strtoull(only, nullptr, 10) : 1;
   const std::uint64_t last = only != nullptr ? first : seeds();
   for (auto seed = first; seed <= last; ++seed) {
-    raft_simulation simulation(draw(seed));
+    raft_simulation simulation(raft_simulation_options::drawn_from(seed));
     simulation.run(std::chrono::seconds(15));
     simulation.heal_and_check_progress(std::chrono::seconds(10));
     acknowledged += simulation.acknowledged();
@@ -80,8 +56,8 @@ CAF_TEST(nothing acknowledged is lost and no read is stale under faults) {
 
 CAF_TEST(the same seed gives the same run) {
   for (const std::uint64_t seed : {3, 17}) {
-    raft_simulation one(draw(seed));
-    raft_simulation other(draw(seed));
+    raft_simulation one(raft_simulation_options::drawn_from(seed));
+    raft_simulation other(raft_simulation_options::drawn_from(seed));
     one.run(std::chrono::seconds(5));
     other.run(std::chrono::seconds(5));
     CAF_CHECK_EQUAL(one.digest(), other.digest());

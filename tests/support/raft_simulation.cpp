@@ -34,6 +34,29 @@ std::string raft_simulation_options::describe() const {
   return out.str();
 }
 
+raft_simulation_options raft_simulation_options::drawn_from(std::uint64_t seed) {
+  prng dice(seed * 7919);
+  raft_simulation_options options;
+  options.seed = seed;
+  options.replicas = static_cast<int>(dice.chance(1, 3) ? 5 : dice.chance(1, 12) ? 1 : 3);
+  options.reads = dice.chance(1, 3) ? raft::read_mode::read_index : raft::read_mode::lease;
+  if (dice.chance(1, 2)) options.loss_percent = static_cast<int>(dice.below(12));
+  if (dice.chance(1, 2)) options.duplicate_percent = static_cast<int>(dice.below(20));
+  options.delay_ms_max = static_cast<int>(dice.chance(1, 5) ? dice.between(20, 120) : dice.between(1, 10));
+  options.disk_ms_max = static_cast<int>(dice.chance(1, 4) ? dice.between(20, 100) : dice.between(1, 10));
+  if (dice.chance(2, 3)) options.crash_interval_ms = static_cast<int>(dice.between(200, 1500));
+  if (dice.chance(2, 3)) options.cut_interval_ms = static_cast<int>(dice.between(200, 1500));
+  if (dice.chance(1, 2)) options.pause_interval_ms = static_cast<int>(dice.between(200, 1500));
+  if (dice.chance(1, 2)) options.drift_percent = static_cast<int>(dice.below(5));
+  if (dice.chance(3, 4)) options.flush_interval_ms = static_cast<int>(dice.between(20, 500));
+  if (dice.chance(1, 2)) options.transfer_interval_ms = static_cast<int>(dice.between(100, 1500));
+  if (dice.chance(2, 3)) {
+    options.change_interval_ms = static_cast<int>(dice.between(100, 2000));
+    options.spares = static_cast<int>(dice.between(1, 4));
+  }
+  return options;
+}
+
 raft_simulation::raft_simulation(raft_simulation_options options) : options_(options), dice_(options.seed) {
   raft::raft_options raft;
   raft.reads = options.reads;
@@ -435,14 +458,21 @@ void raft_simulation::note_change(const raft::log_entry& entry) {
     const bool is_step = members.is_joint() ? !before.is_joint() && members.outgoing == before.voters : members.voters == before.voters;
     KAHUNA_CHECK(is_step, "voters were changed without a joint configuration", entry.index, options_.describe());
   }
+  // Who decides on it is stated by itself.
+  std::set<node_id> holders;
+  for (const auto& m : members_)
+    if (const auto& disk = m.replica->disk(); disk.term_at(entry.index) == entry.term || std::max(disk.start.index, disk.applied_index) >= entry.index)
+      holders.insert(m.replica->id());
+  KAHUNA_CHECK(members.has_quorum(holders), "a configuration was committed without a quorum of its own", entry.index, options_.describe());
   changes_[entry.index] = members;
 }
 
 // Somebody else than now, where there is somebody; then all of them have what was acknowledged.
-void raft_simulation::finish_changes(std::int64_t deadline) {
+void raft_simulation::finish_changes() {
   if (options_.change_interval_ms == 0) return;
   // Small windows over a slow network carry less than is proposed: nobody would ever catch up.
   is_quiet_ = true;
+  const auto deadline = now_ + 30'000 * ms;
   const auto wanted = draw_voters();
   const auto is_done = [&](const member& m) {
     return m.configuration.is_committed && m.configuration.members.voters == wanted && !m.configuration.members.is_joint() &&
@@ -488,14 +518,15 @@ void raft_simulation::heal_and_check_progress(std::chrono::milliseconds patience
                  members_[1 % members_.size()].replica->core().describe());
     run(std::chrono::milliseconds(10));
   }
-  finish_changes(deadline);
+  finish_changes();
   const auto everything = highest_acknowledged_;
   std::vector<node_id> obliged;
   for (const auto& m : members_)
     if (m.role.role == raft::role_kind::leader) obliged = m.replica->core().members().voters;
+  const auto caught_up_by = now_ + patience.count() * ms;
   for (auto& m : members_)
     while (std::binary_search(obliged.begin(), obliged.end(), m.replica->id()) && m.applied < everything) {
-      KAHUNA_CHECK(now_ < deadline, "a replica does not catch up", options_.describe(), m.replica->core().describe());
+      KAHUNA_CHECK(now_ < caught_up_by, "a replica does not catch up", options_.describe(), m.replica->core().describe());
       run(std::chrono::milliseconds(10));
     }
 }

@@ -34,6 +34,8 @@ struct raft_simulation_options {
   int flush_interval_ms = 0;   // the data is flushed about so often, and the log shortened behind it; 0: never
 
   std::string describe() const;
+  // Some runs have one kind of fault, some all.
+  static raft_simulation_options drawn_from(std::uint64_t seed);
 };
 
 class raft_simulation {
@@ -127,7 +129,7 @@ class raft_simulation {
   void ask_for_change(std::size_t i, std::vector<node_id> voters, std::vector<node_id> learners);
   void check_configuration(member& m, const raft::configuration_change& change);
   void note_change(const raft::log_entry& entry);
-  void finish_changes(std::int64_t deadline);
+  void finish_changes();
   void check_leases();
   void advance_to(std::int64_t until);
   bool is_cut(std::size_t from, std::size_t to) const { return cuts_.contains({from, to}); }
