@@ -167,10 +167,10 @@ class raft_core {
   template <class T, class Of>
   T agreed_by_majority(T own, Of of) const {
     const auto& followers = std::get<leader_state>(role_).followers;
-    auto counted = members();
-    if (KAHUNA_PLANTED("raft.joint_quorum_of_new_only")) counted.outgoing.clear();
-    if (KAHUNA_PLANTED("raft.learner_counts")) counted.voters = counted.members();
-    return counted.agreed([&](node_id node) { return node == self_ ? own : of(followers.at(node)); });
+    const auto value_of = [&](node_id node) { return node == self_ ? own : of(followers.at(node)); };
+    if (KAHUNA_PLANTED("raft.joint_quorum_of_new_only")) return configuration{members().voters, {}, {}}.agreed(value_of);
+    if (KAHUNA_PLANTED("raft.learner_counts")) return configuration{members().members(), members().outgoing, {}}.agreed(value_of);
+    return members().agreed(value_of);
   }
 
   // --- raft_membership.cpp

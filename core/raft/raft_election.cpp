@@ -110,9 +110,10 @@ void raft_core::count_vote(node_id voter) {
   auto* campaigning = std::get_if<candidate_state>(&role_);
   if (campaigning == nullptr) return;
   campaigning->granted.insert(voter);
-  auto counted = members();
-  if (KAHUNA_PLANTED("raft.joint_quorum_of_new_only")) counted.outgoing.clear();
-  if (!counted.has_quorum(campaigning->granted)) return;
+  const bool is_half_counted = KAHUNA_PLANTED("raft.joint_quorum_of_new_only");
+  const bool is_elected = is_half_counted ? configuration{members().voters, {}, {}}.has_quorum(campaigning->granted)
+                                          : members().has_quorum(campaigning->granted);
+  if (!is_elected) return;
   campaigning->is_pre_vote ? campaign(campaign_kind::vote) : become_leader();
 }
 

@@ -148,7 +148,7 @@ void raft_core::advance_change() {
   // one [Ongaro15].
   const bool is_early = commit_index_ < leading->no_op_index || !is_change_committed();
   if (is_early && !KAHUNA_PLANTED("raft.change_before_the_last_is_committed")) return;
-  const auto current = members();
+  const auto& current = members();
   if (current.is_joint()) {
     if (leading->handing_over) return;
     if (!std::binary_search(current.voters.begin(), current.voters.end(), self_) && !std::exchange(leading->has_tried_to_leave, true)) {
