@@ -120,7 +120,7 @@ void raft_core::keep_followers() {
 // group will not have to wait for it much longer [Ongaro14 §4.2.1].
 bool raft_core::has_caught_up(progress& follower) {
   if (follower.has_caught_up) return is_heard(follower);
-  if (follower.sending != progress::mode::replicate || !is_heard(follower)) {
+  if (!is_heard(follower)) {
     follower.catch_up_round.reset();
     return false;
   }

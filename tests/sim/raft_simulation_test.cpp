@@ -1,5 +1,7 @@
 // Raft groups under faults, many seeds. A failure prints its options; a single seed is run again with
 //   KAHUNA_SIM_SEED=… sim_raft
+// and others than the first 300 with
+//   KAHUNA_SIM_FIRST_SEED=… KAHUNA_SIM_SEEDS=… sim_raft -r SECONDS
 #define CAF_SUITE raft_simulation
 #include "caf/test/unit_test.hpp"
 
@@ -12,9 +14,9 @@ using namespace kahuna::testing;
 
 namespace {
 
-std::uint64_t seeds() {
-  const char* given = std::getenv("KAHUNA_SIM_SEEDS");
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : 300;
+std::uint64_t number_of(const char* variable, std::uint64_t otherwise) {
+  const char* given = std::getenv(variable);
+  return given != nullptr ? std::strtoull(given, nullptr, 10) : otherwise;
 }
 
 }  // namespace
@@ -23,8 +25,8 @@ CAF_TEST(nothing acknowledged is lost and no read is stale under faults) {
   std::size_t acknowledged = 0, reads = 0, lease_checks = 0, terms = 0, snapshots = 0, handovers = 0;
   std::size_t changes = 0, overwritten = 0, joint_snapshots = 0;
   const char* only = std::getenv("KAHUNA_SIM_SEED");
-  const std::uint64_t first = only != nullptr ? std::strtoull(only, nullptr, 10) : 1;
-  const std::uint64_t last = only != nullptr ? first : seeds();
+  const auto first = number_of("KAHUNA_SIM_SEED", number_of("KAHUNA_SIM_FIRST_SEED", 1));
+  const auto last = only != nullptr ? first : first + number_of("KAHUNA_SIM_SEEDS", 300) - 1;
   for (auto seed = first; seed <= last; ++seed) {
     raft_simulation simulation(raft_simulation_options::drawn_from(seed));
     simulation.run(std::chrono::seconds(15));

@@ -472,7 +472,7 @@ void raft_simulation::finish_changes() {
   if (options_.change_interval_ms == 0) return;
   // Small windows over a slow network carry less than is proposed: nobody would ever catch up.
   is_quiet_ = true;
-  const auto deadline = now_ + 30'000 * ms;
+  const auto deadline = now_ + 60'000 * ms;
   const auto wanted = draw_voters();
   const auto is_done = [&](const member& m) {
     return m.configuration.is_committed && m.configuration.members.voters == wanted && !m.configuration.members.is_joint() &&
