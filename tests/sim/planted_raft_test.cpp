@@ -17,24 +17,36 @@ using namespace kahuna::testing;
 
 namespace {
 
-constexpr const char* bugs[] = {
-    "raft.configuration_at_commit",
-    "raft.joint_quorum_of_new_only",
-    "raft.learner_counts",
-    "raft.change_before_the_last_is_committed",
-    "raft.configuration_kept_when_overwritten",
-    "raft.snapshot_of_the_newest_configuration",
-    "raft.alone_before_it_is_committed",
-    "raft.one_step_to_other_voters",
+struct planted_bug {
+  const char* name;
+  bool needs_pair = false;  // soon found only where there are two, one of which leaves again and again
+};
+
+constexpr planted_bug bugs[] = {
+    {"raft.configuration_at_commit"},
+    {"raft.joint_quorum_of_new_only"},
+    {"raft.learner_counts"},
+    {"raft.change_before_the_last_is_committed"},
+    {"raft.configuration_kept_when_overwritten"},
+    {"raft.snapshot_of_the_newest_configuration"},
+    {"raft.alone_before_it_is_committed", true},
+    {"raft.one_step_to_other_voters"},
 };
 
 void throw_failure(const char* file, int line, const char* expression, const std::string& values) {
   throw std::runtime_error(std::string(file) + ':' + std::to_string(line) + " !(" + expression + ')' + values);
 }
 
-std::string violation_of(std::uint64_t seed) {
+std::string violation_of(std::uint64_t seed, bool is_pair) {
   try {
-    raft_simulation simulation(raft_simulation_options::drawn_from(seed));
+    auto options = raft_simulation_options::drawn_from(seed);
+    if (is_pair) {
+      options.replicas = 2;
+      options.spares = 0;
+      options.reads = raft::read_mode::lease;
+      options.change_interval_ms = 150;
+    }
+    raft_simulation simulation(options);
     simulation.run(std::chrono::seconds(15));
     simulation.heal_and_check_progress(std::chrono::seconds(10));
     return {};
@@ -47,17 +59,18 @@ std::string violation_of(std::uint64_t seed) {
 
 CAF_TEST(every planted bug is caught) {
   const char* text = std::getenv("KAHUNA_SIM_SEEDS");
-  const std::uint64_t seeds = text != nullptr ? std::strtoull(text, nullptr, 10) : 600;
+  const std::uint64_t seeds = text != nullptr ? std::strtoull(text, nullptr, 10) : 200;
   const char* only = std::getenv("KAHUNA_PLANTED_BUG");
   set_check_handler(throw_failure);
-  for (const std::string bug : bugs) {
+  for (const auto& [name, needs_pair] : bugs) {
+    const std::string bug = name;
     if (only != nullptr && bug != only) continue;
     plant_bug(bug);
     std::string wrong;
     std::uint64_t seed = 0;
     bool is_reached = false;
     while (wrong.empty() && seed < seeds) {
-      wrong = violation_of(++seed);
+      wrong = violation_of(++seed, needs_pair);
       is_reached = is_reached || was_planted_bug_reached();
     }
     plant_bug("");
