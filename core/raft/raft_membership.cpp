@@ -29,11 +29,15 @@ const configuration& raft_core::members() const {
 
 bool raft_core::is_change_committed() const { return configurations_.latest().index <= commit_index_; }
 
-// Also who is not in a configuration that may still be overwritten: it may be the only one who can lead on until it is committed
-// [Ongaro14 §4.2.2].
+// Also who is left out by configurations that may still be overwritten: it may be the only one who has them, and can lead on until they
+// are committed [Ongaro14 §4.2.2]. After a restart it knows less of what is.
 bool raft_core::may_campaign() const {
-  if (members().is_voter(self_)) return true;
-  return !is_change_committed() && configurations_.at(commit_index_).members.is_voter(self_);
+  for (auto index = configurations_.latest().index;;) {
+    const auto& known = configurations_.at(index);
+    if (known.members.is_voter(self_)) return true;
+    if (known.index <= commit_index_) return false;
+    index = known.index - 1;
+  }
 }
 
 // --- what was found and what comes with the log ---------------------------------------------------------------------

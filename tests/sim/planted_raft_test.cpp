@@ -39,14 +39,7 @@ void throw_failure(const char* file, int line, const char* expression, const std
 
 std::string violation_of(std::uint64_t seed, bool is_pair) {
   try {
-    auto options = raft_simulation_options::drawn_from(seed);
-    if (is_pair) {
-      options.replicas = 2;
-      options.spares = 0;
-      options.reads = raft::read_mode::lease;
-      options.change_interval_ms = 150;
-    }
-    raft_simulation simulation(options);
+    raft_simulation simulation(is_pair ? raft_simulation_options::pair_drawn_from(seed) : raft_simulation_options::drawn_from(seed));
     simulation.run(std::chrono::seconds(15));
     simulation.heal_and_check_progress(std::chrono::seconds(10));
     return {};

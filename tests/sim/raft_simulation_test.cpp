@@ -56,6 +56,18 @@ CAF_TEST(nothing acknowledged is lost and no read is stale under faults) {
   CAF_CHECK(terms > 2 * (last - first + 1) || only != nullptr);
 }
 
+CAF_TEST(a group of two that one leaves again and again goes on) {
+  std::size_t changes = 0;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    raft_simulation simulation(raft_simulation_options::pair_drawn_from(seed));
+    simulation.run(std::chrono::seconds(6));
+    simulation.heal_and_check_progress(std::chrono::seconds(10));
+    changes += simulation.changes();
+  }
+  CAF_MESSAGE("configurations committed " << changes);
+  CAF_CHECK(changes > 2000);
+}
+
 CAF_TEST(the same seed gives the same run) {
   for (const std::uint64_t seed : {3, 17}) {
     raft_simulation one(raft_simulation_options::drawn_from(seed));

@@ -57,6 +57,15 @@ raft_simulation_options raft_simulation_options::drawn_from(std::uint64_t seed) 
   return options;
 }
 
+raft_simulation_options raft_simulation_options::pair_drawn_from(std::uint64_t seed) {
+  auto options = drawn_from(seed);
+  options.replicas = 2;
+  options.spares = 0;
+  options.reads = raft::read_mode::lease;
+  options.change_interval_ms = 150;
+  return options;
+}
+
 raft_simulation::raft_simulation(raft_simulation_options options) : options_(options), dice_(options.seed) {
   raft::raft_options raft;
   raft.reads = options.reads;

@@ -36,6 +36,8 @@ struct raft_simulation_options {
   std::string describe() const;
   // Some runs have one kind of fault, some all.
   static raft_simulation_options drawn_from(std::uint64_t seed);
+  // Two, of which one leaves and comes back all the time.
+  static raft_simulation_options pair_drawn_from(std::uint64_t seed);
 };
 
 class raft_simulation {
