@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/base/check.hpp"
+#include "core/base/planted_bug.hpp"
 #include "persistence/data_store.hpp"
 #include "persistence/record.hpp"
 
@@ -77,6 +78,9 @@ class data_store::view final : public kv::snapshot_view {
     snapshot_piece out;
     std::size_t bytes = 0;
     for (; place_ < cursors_.size(); ++place_) {
+      const auto f = replicated_families[place_];
+      if (f == family::window && KAHUNA_PLANTED("snapshot.without_the_request_window")) continue;
+      if (f == family::transaction && KAHUNA_PLANTED("snapshot.without_promises")) continue;
       auto& cursor = *cursors_[place_];
       for (; cursor.is_valid() && cursor.key().starts_with(prefix_); cursor.next()) {
         if (bytes >= bytes_max) return piece{messages::encode(out), false};

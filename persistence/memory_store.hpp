@@ -5,6 +5,7 @@
 
 #include <array>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "persistence/ordered_store.hpp"
@@ -24,10 +25,13 @@ class memory_store final : public ordered_store {
   void lose_unsynced();
 
  private:
-  using contents = std::array<std::map<std::string, std::string, std::less<>>, 4>;
+  // Shared with cursors and with what is durable, and copied by a write where it is: so that reading copies nothing.
+  using family_contents = std::map<std::string, std::string, std::less<>>;
+  using contents = std::array<std::shared_ptr<family_contents>, 4>;
+  static contents empty_contents();
 
-  contents now_;
-  contents durable_;
+  contents now_ = empty_contents();
+  contents durable_ = now_;
 };
 
 }  // namespace kahuna::persistence

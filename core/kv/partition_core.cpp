@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "core/base/planted_bug.hpp"
+#include "core/base/sometimes.hpp"
 #include "core/kv/operations/delete.hpp"
 #include "core/kv/operations/exists.hpp"
 #include "core/kv/operations/extend.hpp"
@@ -302,15 +304,17 @@ void partition_core::evaluate_write(const partition_request& request, const Requ
   // Refused. Another attempt of it may be on its way, here or at a leader to come, and be judged otherwise: it must not
   // change anything any more once this answer is out. A first attempt needs nothing of that: the client does not take
   // its refusal where it has tried again.
-  if (request.attempt > 1) return propose(request, op.key, std::nullopt, result, std::move(reply));
+  if (request.attempt > 1 && !KAHUNA_PLANTED("partition.refusal_of_a_retry_not_kept")) return propose(request, op.key, std::nullopt, result, std::move(reply));
   // Nothing of it is in the log, but the refusal is a read of what it was computed from.
   reply.is_write = false;
   reply_when_certain(current->rests_on, std::move(reply), now);
 }
 
 bool partition_core::answer_repeated(const partition_request& request) {
+  if (KAHUNA_PLANTED("partition.request_window_not_consulted")) return false;
   const auto identity = std::pair(request.client, request.sequence);
   if (const auto found = window_overlay_.find(identity); found != window_overlay_.end()) {
+    KAHUNA_SOMETIMES("partition.retry_meets_its_first_attempt_under_way");
     const auto& [proposal, result] = found->second;
     reply_when_applied(proposal, waiting_reply(request.origin, repeated_answer(request.op, result), true));
     return true;
@@ -320,10 +324,12 @@ bool partition_core::answer_repeated(const partition_request& request) {
     case request_window::verdict::fresh:
       return false;
     case request_window::verdict::answered:
+      KAHUNA_SOMETIMES("partition.retry_answered_from_the_window");
       // It is applied: true whoever leads now.
       reply_now(request.origin, repeated_answer(request.op, known.result));
       return true;
     case request_window::verdict::forgotten:
+      KAHUNA_SOMETIMES("partition.late_request_is_forgotten");
       reply_now(request.origin, error{errc::timeout, "the request was answered before, and its answer is forgotten"});
       return true;
   }
@@ -431,7 +437,7 @@ void partition_core::reply_when_certain(proposal_number rests_on, pending_reply 
 }
 
 void partition_core::reply_when_read_is_safe(pending_reply reply, instant now) {
-  if (has_lease(now)) return deliver(std::move(reply.reply));
+  if (has_lease(now) || KAHUNA_PLANTED("partition.read_not_confirmed")) return deliver(std::move(reply.reply));
   ++pending_requests_;
   pending_bytes_ += reply.bytes;
   unconfirmed_.push_back(std::move(reply));
@@ -454,6 +460,13 @@ void partition_core::release(pending_reply& reply) {
 void partition_core::refuse(pending_reply& reply) {
   reply.reply.response = reply.is_write ? leadership_lost(id_) : not_leader(id_);
   release(reply);
+}
+
+bool partition_core::has_lease(instant now) const {
+  if (!lease_ || lease_->term != role_.term) return false;
+  if (now < lease_->until || KAHUNA_PLANTED("partition.read_under_an_expired_lease")) return true;
+  KAHUNA_SOMETIMES("partition.lease_expired_while_leading");
+  return false;
 }
 
 void partition_core::take_read_answers(const std::vector<raft::read_answer>& answers) {
@@ -480,7 +493,7 @@ void partition_core::take_role(const raft::role_change& change, instant) {
 
 // Nothing rests on the lease any more from here on: what is read already is answered, or waits to be confirmed.
 void partition_core::take_handover(const raft::handover& change) {
-  if (!is_leader() || change.term != role_.term) return;
+  if (!is_leader() || change.term != role_.term || KAHUNA_PLANTED("partition.lease_kept_in_a_handover")) return;
   is_handing_over_ = change.is_under_way;
   if (is_handing_over_) lease_.reset();
 }
@@ -489,7 +502,7 @@ void partition_core::take_handover(const raft::handover& change) {
 // identity finds out.
 void partition_core::drop_overlay() {
   for (auto& proposal : proposals_)
-    for (auto& reply : proposal.waiting) refuse(reply);
+    for (auto& reply : proposal.waiting) KAHUNA_PLANTED("partition.acknowledged_when_leadership_is_lost") ? release(reply) : refuse(reply);
   for (auto& [read_id, replies] : reads_under_way_)
     for (auto& reply : replies) refuse(reply);
   for (auto& reply : unconfirmed_) refuse(reply);
@@ -498,6 +511,8 @@ void partition_core::drop_overlay() {
     pending_bytes_ -= bytes;
     reply_now(request.origin, not_leader(id_));
   }
+  if (!proposals_.empty()) KAHUNA_SOMETIMES("partition.overlay_dropped");
+  if (ephemeral_.keys() != 0) KAHUNA_SOMETIMES("partition.ephemeral_keys_dropped");
   proposals_.clear();
   applied_proposals_ = 0;
   open_batch_.reset();
@@ -507,10 +522,10 @@ void partition_core::drop_overlay() {
   reads_under_way_.clear();
   unconfirmed_.clear();
   waiting_for_no_op_.clear();
-  overlay_.clear();
+  if (!KAHUNA_PLANTED("partition.overlay_kept")) overlay_.clear();
   window_overlay_.clear();
   clients_under_way_.clear();
-  ephemeral_.clear();
+  if (!KAHUNA_PLANTED("partition.ephemeral_keys_survive")) ephemeral_.clear();
   ephemeral_window_ = {};
   sweep_under_way_ = 0;
   history_.reset();

@@ -176,7 +176,7 @@ class partition_core {
   };
 
   bool is_leader() const { return role_.role == raft::role_kind::leader; }
-  bool has_lease(instant now) const { return lease_ && lease_->term == role_.term && now < lease_->until; }
+  bool has_lease(instant now) const;
 
   void take_operations(operations input, instant now);
   void take_committed(const committed_entries& input);

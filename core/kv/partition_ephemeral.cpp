@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "core/base/planted_bug.hpp"
 #include "core/kv/operations/delete.hpp"
 #include "core/kv/operations/exists.hpp"
 #include "core/kv/operations/extend.hpp"
@@ -31,6 +32,7 @@ void partition_core::evaluate_ephemeral(partition_request request, instant now) 
   if (!is_write(request.op)) {
     auto reply = waiting_reply(request.origin, evaluate_ephemeral_read(request.op), false);
     if (std::holds_alternative<error>(reply.reply.response)) return reply_now(request.origin, std::move(reply.reply.response));
+    if (KAHUNA_PLANTED("partition.ephemeral_read_not_confirmed")) return reply_now(request.origin, std::move(reply.reply.response));
     return reply_when_read_is_safe(std::move(reply), now);
   }
 

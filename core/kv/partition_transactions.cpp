@@ -20,6 +20,7 @@
 #include "core/base/check.hpp"
 #include "core/base/fault_point.hpp"
 #include "core/base/planted_bug.hpp"
+#include "core/base/sometimes.hpp"
 #include "core/kv/operations/exists.hpp"
 #include "core/kv/operations/get.hpp"
 #include "core/kv/operations/list.hpp"
@@ -97,6 +98,7 @@ void partition_core::begin_serving(instant now) {
   manager_news::leadership change{role_.term, {}};
   for (const auto& [id, record] : transactions_.records()) change.records.push_back(record);
   ready_.manager.changes.push_back(std::move(change));
+  if (!transactions_.prepared().empty()) KAHUNA_SOMETIMES("partition.new_leader_meets_promises");
   for (const auto& [id, prepared] : transactions_.prepared()) {
     // Its coordinator may have gone with the leader that promised: it is asked about as soon as somebody waits.
     if (KAHUNA_PLANTED("transaction.promises_not_restored")) continue;

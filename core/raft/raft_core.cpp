@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "core/base/planted_bug.hpp"
+#include "core/base/sometimes.hpp"
 
 namespace kahuna::raft {
 
@@ -17,6 +19,7 @@ raft_core::raft_core(node_id self, configuration founders, raft_options options,
                found.applied_index, found.last_index);
   KAHUNA_CHECK(options.lease_drift_bound < options.election_timeout);
   find_configurations(log, found.last_index);
+  if (found.is_log_obsolete) KAHUNA_SOMETIMES("raft.start_finds_an_obsolete_log");
   published_role_ = {role_kind::follower, state_.term, no_node, {}};
   is_role_dirty_ = true;  // whoever drives this has not heard of any role yet
   restart_election_timer();
@@ -114,7 +117,10 @@ void raft_core::take_persisted(std::uint64_t write_number) {
     auto due = std::move(promises_.front());
     promises_.pop_front();
     // A promise of an older term would be true, and of use to nobody.
-    if (due.term != state_.term) continue;
+    if (due.term != state_.term) {
+      KAHUNA_SOMETIMES("raft.promise_of_an_older_term_dropped");
+      continue;
+    }
     if (due.message.peer == self_)
       count_vote(self_);
     else
@@ -149,7 +155,9 @@ void raft_core::send_when_durable(node_id peer, message_body body, log_index upt
     if (write.has_state || !is_log_durable) rests_on = write.number;
   // What is pending becomes the next write.
   if (is_state_unwritten_ || (!is_log_durable && log_.has_unwritten())) rests_on = last_write_number_ + 1;
-  if (rests_on == 0) {
+  const bool is_early = peer != self_ && ((std::holds_alternative<vote_response>(body) && KAHUNA_PLANTED("raft.vote_before_it_is_durable")) ||
+                                          (std::holds_alternative<append_response>(body) && KAHUNA_PLANTED("raft.acknowledged_before_durable")));
+  if (rests_on == 0 || is_early) {
     KAHUNA_CHECK(peer != self_ || !is_state_unwritten_);
     if (peer == self_) return count_vote(self_);
     return send(peer, std::move(body));
@@ -202,7 +210,7 @@ ready raft_core::take_ready() {
 // Entries that are committed are handed out once they are durable here too: after a restart whatever was applied must be
 // found in the log.
 void raft_core::hand_out_committed(ready& out) {
-  const auto upto = std::min(commit_index_, log_.stable_index());
+  const auto upto = KAHUNA_PLANTED("raft.handed_out_before_committed") ? log_.stable_index() : std::min(commit_index_, log_.stable_index());
   if (handed_index_ >= upto || handed_bytes_ >= options_.handed_bytes_max) return;
   auto entries = log_.entries_from(handed_index_ + 1, upto, options_.handed_bytes_max - handed_bytes_);
   for (const auto& entry : entries) {

@@ -4,6 +4,7 @@
 
 #include "core/base/check.hpp"
 #include "core/base/planted_bug.hpp"
+#include "core/base/sometimes.hpp"
 #include "core/raft/raft_core.hpp"
 
 namespace kahuna::raft {
@@ -72,6 +73,7 @@ void raft_core::take_connection_lost(node_id peer) {
   // They did not all hear of it at the same moment.
   const auto slack = options_.election_timeout / 15;
   const auto early = leader_heard_at_ + options_.election_timeout + slack + turn * (2 * slack);
+  if (early < election_deadline_) KAHUNA_SOMETIMES("raft.campaign_put_forward");
   election_deadline_ = std::min(election_deadline_, early);
 }
 
@@ -127,18 +129,19 @@ bool raft_core::is_bound_to_leader() const {
 
 void raft_core::take_vote_request(node_id peer, const vote_request& request) {
   // Deaf to candidates while a leader may hold a lease: not even the term is taken [Ongaro14 §4.2.3].
-  if (is_bound_to_leader() && !request.is_transfer) {
+  if (is_bound_to_leader() && !request.is_transfer && !KAHUNA_PLANTED("raft.votes_while_a_lease_may_hold")) {
+    KAHUNA_SOMETIMES("raft.vote_refused_within_a_lease");
     if (request.is_pre_vote) send_when_durable(peer, vote_response{state_.term, false, true}, {});
     return;
   }
-  const bool is_log_up_to_date = request.last_log_term > log_.last_term() ||
+  const bool is_log_up_to_date = KAHUNA_PLANTED("raft.vote_for_a_stale_log") || request.last_log_term > log_.last_term() ||
                                  (request.last_log_term == log_.last_term() && request.last_log_index >= log_.last_index());
   if (request.is_pre_vote) {
     const bool is_granted = request.term > state_.term && is_log_up_to_date;
     return send_when_durable(peer, vote_response{is_granted ? request.term : state_.term, is_granted, true}, {});
   }
   if (request.term > state_.term) become_follower(request.term, no_node);
-  const bool may_vote = state_.voted_for == no_node || state_.voted_for == peer;
+  const bool may_vote = state_.voted_for == no_node || state_.voted_for == peer || KAHUNA_PLANTED("raft.two_votes_in_a_term");
   const bool is_granted = request.term == state_.term && may_vote && is_log_up_to_date;
   if (is_granted) {
     // Whoever only asks around may still give its vote.

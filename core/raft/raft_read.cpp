@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "core/base/check.hpp"
+#include "core/base/planted_bug.hpp"
 #include "core/raft/raft_core.hpp"
 
 namespace kahuna::raft {
@@ -28,7 +29,7 @@ void raft_core::take_read(const read& input) {
     out_.reads.push_back({input.read_id, true, read_index});
     return;
   }
-  leading->reads.push_back({input.read_id, read_index, 0});
+  leading->reads.push_back({input.read_id, read_index, KAHUNA_PLANTED("raft.read_without_a_round_of_its_own") ? leading->round : 0});
   // Send at once when nothing is outstanding; while something is, collect.
   if (leading->confirmed_round == leading->round) open_round();
 }
@@ -77,11 +78,13 @@ void raft_core::answer_reads() {
 void raft_core::extend_lease() {
   if (options_.reads != read_mode::lease) return;
   auto& leading = std::get<leader_state>(role_);
-  if (commit_index_ < leading.no_op_index || leading.handing_over || leading.is_lease_forfeited) return;
+  if (commit_index_ < leading.no_op_index || leading.handing_over) return;
+  if (leading.is_lease_forfeited && !KAHUNA_PLANTED("raft.lease_again_after_a_handover")) return;
   const auto confirmed = std::find_if(leading.rounds.begin(), leading.rounds.end(),
                                       [&](const sent_round& sent) { return sent.round == leading.confirmed_round; });
   if (confirmed == leading.rounds.end()) return;
-  const auto until = confirmed->sent_at + options_.election_timeout - options_.lease_drift_bound;
+  auto until = confirmed->sent_at + options_.election_timeout - options_.lease_drift_bound;
+  if (KAHUNA_PLANTED("raft.lease_longer_than_its_promises")) until += options_.election_timeout;
   // Every grant is a message to the partition: small gains wait for the next one.
   if (until < leading.lease_until + options_.heartbeat_interval / 4) return;
   leading.lease_until = until;

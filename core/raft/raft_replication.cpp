@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "core/base/planted_bug.hpp"
+#include "core/base/sometimes.hpp"
 #include "core/raft/raft_core.hpp"
 
 namespace kahuna::raft {
@@ -48,7 +50,7 @@ void raft_core::take_append_request(node_id peer, const append_request& request)
   // Behind the start everything is committed, so the leader has it too: it may go on from there.
   if (const auto start = log_.start().index; prev < start)
     return send_when_durable(peer, append_response{state_.term, request.round, true, start, {}, {}, {}}, start);
-  if (prev > log_.last_index() || log_.term_at(prev) != request.prev_log_term) {
+  if (prev > log_.last_index() || (log_.term_at(prev) != request.prev_log_term && !KAHUNA_PLANTED("raft.log_match_not_tested"))) {
     // Where the logs may still agree: nothing of this log behind it can, since its terms are above the leader's there
     // [Ongaro14 §3.5, end]. One round for a term instead of one for an entry.
     const auto hint = log_.last_index_with_term_at_most(request.prev_log_term, std::min(prev - 1, log_.last_index()));
@@ -68,9 +70,11 @@ bool raft_core::append_all(const append_request& request) {
     if (entry.index <= log_.last_index()) {
       if (log_.term_at(entry.index) == entry.term) continue;
       if (entry.index <= commit_index_) return false;
+      KAHUNA_SOMETIMES("raft.conflicting_suffix_truncated");
       log_.truncate(entry.index);
       if (!KAHUNA_PLANTED("raft.configuration_kept_when_overwritten")) configurations_.truncate(entry.index);
       // Writes under way no longer make durable what they carry from here on.
+      if (!writes_.empty() && writes_.back().last_index > log_.last_index()) KAHUNA_SOMETIMES("raft.write_under_way_clipped");
       for (auto& write : writes_) write.last_index = std::min(write.last_index, log_.last_index());
     }
     log_.append(entry);
@@ -130,7 +134,11 @@ void raft_core::advance_commit() {
   const auto* leading = std::get_if<leader_state>(&role_);
   if (leading == nullptr) return;
   const auto agreed = agreed_by_majority(log_.stable_index(), [](const progress& follower) { return follower.match_index; });
-  if (agreed <= commit_index_ || log_.term_at(agreed) != state_.term) return;
+  if (agreed <= commit_index_) return;
+  if (log_.term_at(agreed) != state_.term) {
+    KAHUNA_SOMETIMES("raft.older_term_at_a_majority");
+    if (!KAHUNA_PLANTED("raft.older_term_committed_by_counting")) return;
+  }
   commit_index_ = agreed;
   answer_reads();
   extend_lease();
@@ -142,6 +150,7 @@ void raft_core::on_leader_tick() {
   // [Ongaro14 §6.2].
   const auto heard = agreed_by_majority(now_, [](const progress& follower) { return follower.heard_at; });
   if (now_ - heard > options_.election_timeout) {
+    KAHUNA_SOMETIMES("raft.leader_without_a_majority_steps_down");
     return become_follower(state_.term, no_node);
   }
   for (auto& [node, follower] : leading.followers) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "core/base/sometimes.hpp"
 #include "core/raft/raft_core.hpp"
 
 namespace kahuna::raft {
@@ -144,7 +145,10 @@ void raft_core::on_snapshot_tick(node_id peer, progress& follower) {
   sending.advanced_at = now_;
   // The driver may have had no room for another one.
   if (!sending.is_opened) return out_.snapshot_orders.push_back({peer, sending.transfer, snapshot_order::what::open, 0});
-  if (!sending.pieces.empty()) send_piece(peer, sending, sending.acknowledged);
+  // All that is on its way: behind one that was lost the follower has dropped the others, and were it sent alone, the next one would
+  // be missing likewise, one a timeout until the end (docs/incidents/0001).
+  if (!sending.pieces.empty()) KAHUNA_SOMETIMES("raft.snapshot_pieces_sent_again");
+  for (std::size_t i = 0; i < sending.pieces.size(); ++i) send_piece(peer, sending, sending.acknowledged + i);
 }
 
 // --- the follower's side ------------------------------------------------------------------------------------------
@@ -192,6 +196,7 @@ void raft_core::take_snapshot_installed(const snapshot_installed& input) {
   KAHUNA_CHECK(at.index > commit_index_ || log_.term_at(at.index) == at.term, at.index, at.term, describe());
   // Nothing of a log that does not have this entry stays.
   const bool is_log_continued = at.index <= log_.last_index() && log_.term_at(at.index) == at.term;
+  KAHUNA_SOMETIMES("raft.snapshot_installed");
   log_.start_at(at);
   if (is_log_continued)
     configurations_.start_at(at.index);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "core/base/sometimes.hpp"
 #include "core/raft/raft_core.hpp"
 
 namespace kahuna::raft {
@@ -55,11 +56,13 @@ void raft_core::ask_to_campaign() {
     return;
   transfer.is_asked = true;
   leading->is_lease_forfeited = true;
+  KAHUNA_SOMETIMES("raft.leadership_handed_over");
   send(transfer.to, timeout_now{state_.term});
 }
 
 void raft_core::end_transfer() {
   auto& leading = std::get<leader_state>(role_);
+  KAHUNA_SOMETIMES("raft.handover_comes_to_nothing");
   leading.handing_over.reset();
   out_.handover = handover{state_.term, false, false};
 }

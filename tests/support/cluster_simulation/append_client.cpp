@@ -1,0 +1,100 @@
+#include <algorithm>
+#include <sstream>
+#include <utility>
+
+#include "core/kv/answer_digest.hpp"
+#include "core/kv/operation_routing.hpp"
+#include "tests/support/cluster_simulation/client.hpp"
+
+namespace kahuna::testing {
+
+namespace {
+
+constexpr std::uint32_t timeout_ms = 2'500;
+
+std::string print(const std::vector<std::uint64_t>& list) {
+  std::string out;
+  for (const auto value : list) out += (out.empty() ? "" : " ") + std::to_string(value);
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::uint64_t> append_client::parse(std::string_view text) {
+  std::vector<std::uint64_t> list;
+  std::istringstream in{std::string(text)};
+  for (std::uint64_t value = 0; in >> value;) list.push_back(value);
+  return list;
+}
+
+void append_client::begin_work() {
+  is_idle_ = false;
+  auto& w = board_.w;
+  work_ = {};
+  work_.began = w.now();
+  deadline_ = w.now() + timeout_ms * 1'000;
+  lists_.clear();
+  keys_.clear();
+  reading_.reset();
+  for (auto count = w.dice.between(1, 3); count > 0; --count)
+    keys_.push_back(key_name(static_cast<int>(w.dice.below(buckets)), static_cast<int>(w.dice.below(keys_per_bucket))));
+  number_ = 0;
+  heard_ = 0;
+  header_.id = {std::max(clock_.last(), timestamp_at(wall_ms() - 10'000)), id_, next_transaction_++};
+  header_.anchor = routing::partition_of_key(static_cast<std::uint32_t>(w.options.partitions), keys_.back());
+  header_.locking = w.percent(w.options.optimistic_percent) ? kv::locking_mode::optimistic : kv::locking_mode::pessimistic;
+  header_.timeout_ms = timeout_ms;
+  work_.note = header_.locking == kv::locking_mode::optimistic ? "optimistic" : "pessimistic";
+  next_step();
+}
+
+void append_client::next_step() {
+  auto& w = board_.w;
+  kv::transaction_request step{header_, ++number_, heard_, kv::commit_step{}};
+  if (reading_ && w.dice.chance(3, 4)) {
+    // What it has read it appends to.
+    const auto key = *std::exchange(reading_, std::nullopt);
+    const auto value = static_cast<std::uint64_t>(history_.next_value());
+    lists_[key].push_back(value);
+    work_.appends[key].push_back(value);
+    step.step = kv::set_request{.key = key, .value = print(lists_[key])};
+  } else if (!keys_.empty()) {
+    reading_ = keys_.back();
+    keys_.pop_back();
+    step.step = kv::get_request{.key = *reading_};
+  } else {
+    reading_.reset();
+    if (w.dice.chance(1, 25)) step.step = kv::rollback_step{};
+  }
+  const bool is_commit = std::holds_alternative<kv::commit_step>(step.step);
+  ask(step, std::max<std::int64_t>(deadline_ - w.now(), 1), [this, is_commit](const outcome& o) {
+    using ending = append_transaction::outcome;
+    if (o.response && std::holds_alternative<kv::commit_response>(*o.response)) return end_work(ending::committed);
+    const auto* failure = o.response ? std::get_if<error>(&*o.response) : nullptr;
+    const bool is_over = !o.response || failure != nullptr || std::holds_alternative<kv::rollback_response>(*o.response);
+    if (is_over) {
+      // Only of a commit can it be unknown whether it was done.
+      const bool is_known = !is_commit || (failure != nullptr && failure->code == errc::aborted);
+      return end_work(is_known ? ending::aborted : ending::unknown);
+    }
+    heard_ = kv::digest_of(heard_, *o.response);
+    if (const auto* got = std::get_if<kv::get_response>(&*o.response)) {
+      const auto list = parse(got->value.view());
+      const auto known = lists_.find(*reading_);
+      if (known != lists_.end() && known->second != list)
+        throw violation("a transaction does not see what it saw before of " + *reading_ + ": " + print(known->second) + ", then " + print(list));
+      if (known == lists_.end()) work_.reads[*reading_] = lists_[*reading_] = list;
+    }
+    next_step();
+  });
+}
+
+void append_client::end_work(append_transaction::outcome as) {
+  work_.ended = board_.w.now();
+  work_.ended_as = as;
+  board_.w.note(static_cast<std::uint64_t>(work_.ended) * 4 + static_cast<std::uint64_t>(as));
+  if (!work_.reads.empty() || !work_.appends.empty()) history_.add(std::move(work_));
+  rest();
+}
+
+}  // namespace kahuna::testing

@@ -1,0 +1,78 @@
+#include "tests/support/cluster_simulation/observer.hpp"
+
+#include <algorithm>
+#include <sstream>
+#include <string_view>
+
+namespace kahuna::testing {
+
+namespace {
+
+template <class... Ts>
+[[noreturn]] void fail(const Ts&... parts) {
+  std::ostringstream out;
+  ((out << parts), ...);
+  throw violation(out.str());
+}
+
+std::uint64_t digest_of(const raft::log_entry& entry) {
+  std::uint64_t hash = 14695981039346656037ull + static_cast<std::uint64_t>(entry.kind);
+  for (const auto c : entry.payload.view()) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  return hash;
+}
+
+}  // namespace
+
+void observer::leads(partition_id partition, term_id term, node_id node, const simulated_disk& log) {
+  const auto [known, is_new] = leaders_.emplace(std::pair(partition, term), node);
+  if (known->second != node)
+    fail("election safety: partition ", partition, " has two leaders in term ", term, ": nodes ", known->second, " and ", node);
+  if (!is_new) return;
+  // The last that was committed in an earlier term: all before it are in the log then, by the matching of logs.
+  const auto& committed = committed_[partition];
+  for (auto last = committed.rbegin(); last != committed.rend(); ++last) {
+    if (last->second.known_in >= term) continue;
+    const bool is_there = last->first <= log.start.index || log.term_at(last->first) == last->second.term;
+    if (!is_there)
+      fail("leader completeness: partition ", partition, ", the leader of term ", term, " on node ", node, " has not entry ", last->first,
+           " of term ", last->second.term, ", which was committed in term ", last->second.known_in);
+    return;
+  }
+}
+
+void observer::written(partition_id partition, const raft::log_write& write, const simulated_disk& log_before, term_id leading) {
+  if (leading != term_id{} && write.truncate_from && log_before.term_at(*write.truncate_from) == leading)
+    fail("leader append-only: partition ", partition, ", the leader of term ", leading, " takes its entries from ", *write.truncate_from,
+         " on away");
+  auto before = write.entries.empty() ? term_id{} : log_before.term_at(write.entries.front().index - 1);
+  for (const auto& entry : write.entries) {
+    const entry_seen seen{digest_of(entry), before};
+    const auto [known, is_new] = entries_.emplace(std::tuple(partition, entry.index, entry.term), seen);
+    if (known->second.payload != seen.payload)
+      fail("log matching: partition ", partition, ", entry ", entry.index, " of term ", entry.term, " is not the same in two logs");
+    // Where the log begins, the term before is not known.
+    if (known->second.before == term_id{}) known->second.before = before;
+    if (before != term_id{} && known->second.before != before)
+      fail("log matching: partition ", partition, ", entry ", entry.index, " of term ", entry.term, " stands behind entries of terms ",
+           known->second.before, " and ", before);
+    before = entry.term;
+  }
+}
+
+void observer::committed(partition_id partition, term_id term, const raft::log_entry& entry) {
+  const committed_entry seen{entry.term, digest_of(entry), term};
+  auto& known = committed_[partition].emplace(entry.index, seen).first->second;
+  if (known.term != seen.term || known.payload != seen.payload)
+    fail("state machine safety: partition ", partition, ", entry ", entry.index, " is of term ", known.term, " to one and of term ",
+         seen.term, " to another");
+  known.known_in = std::min(known.known_in, term);
+}
+
+void observer::applied(partition_id partition, log_index index, std::uint64_t digest, node_id node) {
+  const auto [known, is_new] = states_.emplace(std::pair(partition, index), std::pair(digest, node));
+  if (!is_new) ++states_compared_;
+  if (known->second.first != digest)
+    fail("replicas differ: partition ", partition, " at applied index ", index, " on nodes ", known->second.second, " and ", node);
+}
+
+}  // namespace kahuna::testing

@@ -1,0 +1,57 @@
+// What a simulated cluster is like and what befalls it; all of it drawn from the seed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/raft/raft_core.hpp"
+
+namespace kahuna::testing {
+
+struct cluster_options {
+  std::uint64_t seed = 1;
+  int nodes = 3;
+  int partitions = 2;
+  raft::read_mode reads = raft::read_mode::lease;
+  int tick_ms = 25;
+  bool has_small_bounds = true;  // of Raft: a few entries in a message, a short log
+  int checkpoint_entries = 16;
+
+  // --- clients
+  int register_clients = 4;
+  int append_clients = 2;
+  int keys = 4;
+  int ephemeral_percent = 15;  // of the operations on single keys
+  int optimistic_percent = 50;
+  int think_ms_max = 30;
+
+  // --- network
+  int delay_ms_max = 3;
+  int loss_percent = 0;
+  int double_percent = 0;
+  int late_percent = 0;     // comes up to one and a half seconds later than it should
+  int slow_interval_ms = 0; // a link becomes slow about so often; 0: never. So with every interval
+  int cut_interval_ms = 0;
+
+  // --- disks
+  int disk_ms_max = 3;
+  int stall_percent = 0;          // of the syncs, which take up to half a second
+  int sync_error_per_10k = 0;     // of the syncs fail, which ends the node
+  int flush_interval_ms = 0;      // of the data, with the log shortened behind it
+
+  // --- clocks
+  int drift_percent = 0;
+  int skew_ms_max = 0;
+  int jump_interval_ms = 0;       // of the wall clock
+
+  // --- nodes
+  int crash_interval_ms = 0;
+  int pause_interval_ms = 0;
+  int transfer_interval_ms = 0;
+  int strike_percent = 0;         // of new leaders are struck within the next moments: crashed, cut off or stopped
+
+  static cluster_options drawn_from(std::uint64_t seed);
+  std::string describe() const;
+};
+
+}  // namespace kahuna::testing
