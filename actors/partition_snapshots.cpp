@@ -62,14 +62,15 @@ void store_piece(partition_pointer self, const raft::snapshot_piece& piece) {
   // The entries came after all; or this replica was elected, so that it has them.
   if (state.core->applied_index() >= piece.at.index || state.role.role == raft::role_kind::leader) return;
   state.core->checkpoint();
-  if (const auto damage = state.settings.store->install_staged(piece.at)) return state.core->take_out_of_service(*damage);
+  const raft::log_start start{piece.at, piece.members};
+  if (const auto damage = state.settings.store->install_staged(start)) return state.core->take_out_of_service(*damage);
   state.installed_index = piece.at.index;
   state.core = make_partition_core(state.settings);
   state.core->step(state.role, now_of(*self));
   state.settings.events->write(severity::info, "snapshot installed",
                                {{"partition", std::to_string(state.settings.raft.partition.value)},
                                 {"index", std::to_string(piece.at.index.value)}});
-  state.flushing.push_back(raft::snapshot_installed{piece.at});
+  state.flushing.push_back(raft::snapshot_installed{start});
   self->send(state.data_keeper, flush_data{false});
 }
 

@@ -137,7 +137,8 @@ std::optional<error> data_store::stage(bool is_first, std::string_view piece) {
 
 // One record turns the state over. RocksDB flushes all families as of one moment, so that a crash finds what was written before
 // some moment and nothing behind it: the record never without what it stands for.
-std::optional<error> data_store::install_staged(raft::log_position at) {
+std::optional<error> data_store::install_staged(const raft::log_start& start) {
+  const auto at = start.at;
   const auto staged = std::exchange(staged_, std::nullopt);
   if (!staged || staged->index != at.index)
     return error{errc::data_corrupted, "a snapshot ends at entry " + std::to_string(staged ? staged->index.value : 0) + " instead of " +
@@ -147,7 +148,7 @@ std::optional<error> data_store::install_staged(raft::log_position at) {
   const bool old_place = applied_.is_in_second_place;
   applied_ = *staged;
   applied_.is_in_second_place = !old_place;
-  applied_.snapshot = at;
+  applied_.snapshot = start;
   const auto batch = store_->make_batch();
   batch->put(family::meta, meta_key(), encode_record(meta_key(), applied_));
   if (const auto failure = store_->write(*batch, sync::no)) fatal_(*failure);

@@ -50,8 +50,8 @@ class data_store final : public kv::partition_store {
   void checkpoint(const kv::window_changes& windows) override;
   std::unique_ptr<kv::snapshot_view> open_snapshot() const override;
   std::optional<error> stage(bool is_first, std::string_view piece) override;
-  std::optional<error> install_staged(raft::log_position at) override;
-  raft::log_position snapshot() const override { return applied_.snapshot; }
+  std::optional<error> install_staged(const raft::log_start& start) override;
+  raft::log_start snapshot() const override { return applied_.snapshot; }
   log_index applied_index() const override { return applied_.index; }
   timestamp applied_stamp() const override { return applied_.stamp; }
   std::uint64_t collected_below_ms() const override { return applied_.collected_below_ms; }
@@ -64,7 +64,7 @@ class data_store final : public kv::partition_store {
     timestamp stamp;
     std::uint64_t collected_below_ms = 0;
     bool is_in_second_place = false;  // which of the two places counts
-    raft::log_position snapshot;
+    raft::log_start snapshot;
 
     template <class Archive>
     void serialize(Archive& archive, unsigned) {

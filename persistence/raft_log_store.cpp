@@ -159,7 +159,7 @@ raft_log_store::raft_log_store(std::shared_ptr<ordered_store> store, std::unique
       fatal_(std::move(fatal)) {}
 
 result<raft::initial_state> raft_log_store::load(partition_id partition, log_index applied_index,
-                                                 raft::log_position snapshot) const {
+                                                 const raft::log_start& snapshot) const {
   raft::initial_state found;
   found.applied_index = applied_index;
   const auto read = [&](char kind, auto& into, const std::string& what) -> std::optional<error> {
@@ -171,11 +171,14 @@ result<raft::initial_state> raft_log_store::load(partition_id partition, log_ind
     if (!decoded)
       return error{errc::data_corrupted, "the " + what + " of partition " + std::to_string(partition.value) +
                                              " is damaged: " + decoded.error().message};
-    into = *decoded;
+    into = std::move(*decoded);
     return std::nullopt;
   };
   if (auto failure = read('H', found.state, "hard state")) return *failure;
-  if (auto failure = read('S', found.start, "log's start")) return *failure;
+  raft::log_start start;
+  if (auto failure = read('S', start, "log's start")) return *failure;
+  found.start = start.at;
+  found.members = std::move(start.members);
 
   const auto cursor = store_->cursor(family::main);
   cursor->seek_back(entry_key(partition, log_index{~std::uint64_t{0}}));
@@ -186,12 +189,13 @@ result<raft::initial_state> raft_log_store::load(partition_id partition, log_ind
   if (const auto damage = cursor->damage()) return *damage;
 
   // A snapshot was installed, and the crash came before the log was told: where it has not led there, nothing of it counts.
-  if (snapshot.index > found.start.index) {
-    if (snapshot.index > applied_index)
-      return damaged_entry(partition, snapshot.index, "the data began with it and was applied up to entry " + std::to_string(applied_index.value));
-    if (snapshot.index > found.last_index || reader(partition)->term_at(snapshot.index) != snapshot.term) {
-      found.start = snapshot;
-      found.last_index = snapshot.index;
+  if (const auto at = snapshot.at; at.index > found.start.index) {
+    if (at.index > applied_index)
+      return damaged_entry(partition, at.index, "the data began with it and was applied up to entry " + std::to_string(applied_index.value));
+    if (at.index > found.last_index || reader(partition)->term_at(at.index) != at.term) {
+      found.start = at;
+      found.members = snapshot.members;
+      found.last_index = at.index;
       found.is_log_obsolete = true;
     }
   }
@@ -240,7 +244,7 @@ void raft_log_store::add(partition_id partition, const raft::log_write& write) {
   if (write.start) {
     const auto key = key_of(partition.value, 'S');
     batch_->put(family::main, key, encode_record(key, *write.start));
-    batch_->erase_range(family::main, entry_key(partition, log_index{0}), entry_key(partition, write.start->index + 1));
+    batch_->erase_range(family::main, entry_key(partition, log_index{0}), entry_key(partition, write.start->at.index + 1));
   }
   if (write.truncate_from)
     batch_->erase_range(family::main, entry_key(partition, *write.truncate_from), key_of(partition.value, 'F'));

@@ -4,7 +4,7 @@
 //
 //   key     := partition:be32 'E' index:be64 → log_entry
 //            | partition:be32 'H'            → hard_state
-//            | partition:be32 'S'            → log_position: the log's start; entries up to there are gone
+//            | partition:be32 'S'            → log_start: entries up to there are gone
 //            | 0xFFFFFFFF 'B'                → number of the last batch
 //            | 0xFFFFFFFF 'P' node:be32      → incarnation of that node, as first heard
 //
@@ -54,7 +54,7 @@ class raft_log_store final : public log_device {
 
   // What a partition's replica starts from, whose data was applied up to `applied_index` and began with `snapshot`, where that is
   // not {}; every entry behind `applied_index` is checked on the way. Error: data_corrupted, naming the record.
-  result<raft::initial_state> load(partition_id partition, log_index applied_index, raft::log_position snapshot = {}) const;
+  result<raft::initial_state> load(partition_id partition, log_index applied_index, const raft::log_start& snapshot = {}) const;
 
   // Good as long as the store.
   std::unique_ptr<raft::log_reader> reader(partition_id partition) const;

@@ -70,7 +70,7 @@ void partition_core::step(partition_input input, instant now) {
     return wake(now);
   }
   if (auto* entries = std::get_if<committed_entries>(&input)) {
-    take_committed(*entries);
+    take_committed(*entries, now);
     // The no-op may have been among them.
     return evaluate_waiting(now);
   }
@@ -430,10 +430,11 @@ void partition_core::reply_when_certain(proposal_number rests_on, pending_reply 
     if (!is_on_its_way) open_batch();
     rests_on = applied_proposals_ + proposals_.size();
   }
-  if (rests_on != 0)
-    reply_when_applied(rests_on, std::move(reply));
-  else
-    reply_when_read_is_safe(std::move(reply), now);
+  if (rests_on == 0) return reply_when_read_is_safe(std::move(reply), now);
+  // What goes to Raft after this is acknowledged after this. What went before may have been acknowledged by those who have elected
+  // another since, while this replica was stopped, and be committed by their old answers (docs/incidents/0003).
+  reply.is_to_be_confirmed = !open_batch_ || rests_on != applied_proposals_ + proposals_.size();
+  reply_when_applied(rests_on, std::move(reply));
 }
 
 void partition_core::reply_when_read_is_safe(pending_reply reply, instant now) {
@@ -535,14 +536,14 @@ void partition_core::drop_overlay() {
 
 // --- applying -----------------------------------------------------------------------------------------------------
 
-void partition_core::take_committed(const committed_entries& input) {
+void partition_core::take_committed(const committed_entries& input, instant now) {
   for (const auto& entry : input.entries) {
     if (fault_) return;
-    apply(entry);
+    apply(entry, now);
   }
 }
 
-void partition_core::apply(const raft::log_entry& entry) {
+void partition_core::apply(const raft::log_entry& entry, instant now) {
   KAHUNA_CHECK(entry.index == applied_index_ + 1, entry.index, describe());
   const bool is_own = is_leader() && entry.term == role_.term && entry.kind == raft::entry_kind::command;
   if (entry.kind != raft::entry_kind::command) {
@@ -569,7 +570,15 @@ void partition_core::apply(const raft::log_entry& entry) {
     for (const auto& result : update.results) window_overlay_.erase({update.client, result.sequence});
   }
   note_applied(proposal);
-  for (auto& reply : proposal.waiting) release(reply);
+  for (auto& reply : proposal.waiting) {
+    if (!reply.is_to_be_confirmed) {
+      release(reply);
+      continue;
+    }
+    --pending_requests_;
+    pending_bytes_ -= reply.bytes;
+    reply_when_read_is_safe(std::move(reply), now);
+  }
 }
 
 void partition_core::apply_batch(log_index index, const write_batch& batch) {

@@ -5,8 +5,8 @@
 //
 // Invariants:
 //   1. A reply leaves only when everything that it was computed from is committed and applied, and only while it was
-//      certain that no other leader had acknowledged anything unknown here: by the commit of an entry of this term, by
-//      the lease, or by a confirmed read.
+//      certain that no other leader had acknowledged anything unknown here: by the commit of an entry of this term that was
+//      proposed after it was evaluated, by the lease, or by a confirmed read.
 //   2. The overlay holds the newest version of exactly the keys that proposals under way change.
 //   3. Nothing is evaluated in a term before the leader's no-op of that term is applied: until then entries of older
 //      terms, which are in no overlay, may be unapplied.
@@ -130,6 +130,8 @@ class partition_core {
     partition_reply reply;
     std::size_t bytes = 0;  // what it holds while it waits
     bool is_write = false;  // its effect may come to be applied whatever becomes of this leader
+    // It rests on an entry that was proposed before it was evaluated: that this is committed says nothing of who led since.
+    bool is_to_be_confirmed = false;
   };
 
   // The parts of a transaction's commit that are in no log: what becomes of ephemeral keys when the entry is applied.
@@ -179,7 +181,7 @@ class partition_core {
   bool has_lease(instant now) const;
 
   void take_operations(operations input, instant now);
-  void take_committed(const committed_entries& input);
+  void take_committed(const committed_entries& input, instant now);
   void take_role(const raft::role_change& change, instant now);
   void take_handover(const raft::handover& change);
   void evaluate_waiting(instant now);
@@ -274,7 +276,7 @@ class partition_core {
   void ask_about(const txn::transaction_id& id, bool is_wound, instant now);
   void drop_transactions();
 
-  void apply(const raft::log_entry& entry);
+  void apply(const raft::log_entry& entry, instant now);
   void apply_batch(log_index index, const write_batch& batch);
   void drop_overlay();
   void fail(error damage);

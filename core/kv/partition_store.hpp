@@ -79,10 +79,10 @@ class partition_store : public version_reader {
   // the piece.
   virtual std::optional<error> stage(bool is_first, std::string_view piece) = 0;
   // Puts what was staged in the place of the state: atomic, and durable no sooner than flushed. Error: data_corrupted, where it is
-  // not the whole state as of `at`; then the state is as it was.
-  virtual std::optional<error> install_staged(raft::log_position at) = 0;
+  // not the whole state as of `start.at`; then the state is as it was.
+  virtual std::optional<error> install_staged(const raft::log_start& start) = 0;
   // Of the snapshot that the state began with; {} where it began empty.
-  virtual raft::log_position snapshot() const = 0;
+  virtual raft::log_start snapshot() const = 0;
 
   // As of the last apply(); when opened, as of the checkpoint that was found.
   virtual log_index applied_index() const = 0;

@@ -18,7 +18,7 @@ namespace kahuna::raft {
 struct snapshot_sending {
   std::uint64_t transfer = 0;
   bool is_opened = false;
-  log_position at;                  // once it is opened
+  log_start start;                  // once it is opened; the log may have gone on beyond it since
   std::uint64_t next_to_order = 0;  // pieces before this one were ordered from the driver
   std::uint64_t acknowledged = 0;   // pieces before this one are stored over there
   std::deque<shared_bytes> pieces;  // from there on, read and sent
@@ -46,6 +46,15 @@ struct progress {
   std::deque<in_flight> window;
   std::size_t window_bytes = 0;
   std::optional<snapshot_sending> snapshot;  // in mode snapshot
+
+  // Of one that is to become a voter: what it must reach, and since when it has been on its way there.
+  struct round {
+    log_index upto;
+    instant began;
+  };
+  std::optional<round> catch_up_round;
+  bool has_caught_up = false;
+  std::optional<instant> leaves_at;  // it belongs to no configuration any more, and is told so until then
 
   void become_probe(log_index next) {
     sending = mode::probe;

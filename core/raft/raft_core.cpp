@@ -9,17 +9,17 @@
 
 namespace kahuna::raft {
 
-raft_core::raft_core(node_id self, configuration configuration, raft_options options, const initial_state& found,
+raft_core::raft_core(node_id self, configuration founders, raft_options options, const initial_state& found,
                      const log_reader& log, prng dice, instant now)
-    : self_(self), configuration_(std::move(configuration)), options_(options), dice_(dice), now_(now), state_(found.state),
-      log_(log, found), commit_index_(found.applied_index), handed_index_(found.applied_index),
+    : self_(self), options_(options), dice_(dice), now_(now), state_(found.state),
+      log_(log, found),
+      configurations_(found.start.index, found.start.index == log_index{} ? std::move(founders) : found.members), commit_index_(found.applied_index), handed_index_(found.applied_index),
       applied_index_(found.applied_index), flushed_index_(found.applied_index), role_(follower_state{}), leader_heard_at_(now), vote_blackout_until_(now) {
-  KAHUNA_CHECK(is_voter(self), self);
   KAHUNA_CHECK(found.start.index <= found.applied_index && found.applied_index <= found.last_index, found.start.index,
                found.applied_index, found.last_index);
   KAHUNA_CHECK(options.lease_drift_bound < options.election_timeout);
+  find_configurations(log, found.last_index);
   if (found.is_log_obsolete) KAHUNA_SOMETIMES("raft.start_finds_an_obsolete_log");
-  if (KAHUNA_PLANTED("raft.votes_right_after_a_start")) leader_heard_at_ = now - options.election_timeout;
   published_role_ = {role_kind::follower, state_.term, no_node, {}};
   is_role_dirty_ = true;  // whoever drives this has not heard of any role yet
   restart_election_timer();
@@ -36,18 +36,15 @@ node_id raft_core::leader() const {
   return following != nullptr ? following->leader : no_node;
 }
 
-bool raft_core::is_voter(node_id node) const {
-  return std::binary_search(configuration_.voters.begin(), configuration_.voters.end(), node);
-}
-
 void raft_core::step(raft_input input, instant now) {
   // A clock that seems to stand still costs patience; one that goes back would stretch leases.
   now_ = std::max(now_, now);
   if (std::holds_alternative<tick>(input)) {
     std::holds_alternative<leader_state>(role_) ? on_leader_tick() : on_election_tick();
   } else if (const auto* received = std::get_if<receive>(&input)) {
-    // Whoever has no vote here has no say: a message that went astray, or a node that is no member.
-    if (is_voter(received->message.peer) && received->message.peer != self_) take_message(received->message);
+    // Also from whom this replica's configuration does not name: it may be older than the sender's [Ongaro14 §4.1]. Answers count
+    // by the configuration that is in force when they are counted.
+    if (received->message.peer != self_ && received->message.peer != no_node) take_message(received->message);
   } else if (auto* proposals = std::get_if<propose>(&input)) {
     take_proposals(*proposals);
   } else if (const auto* done = std::get_if<persisted>(&input)) {
@@ -70,9 +67,12 @@ void raft_core::step(raft_input input, instant now) {
     take_transfer(*transfer);
   } else if (const auto* prepared = std::get_if<handover_prepared>(&input)) {
     take_handover_prepared(*prepared);
+  } else if (auto* change = std::get_if<change_configuration>(&input)) {
+    take_change(*change);
   } else {
     take_read(std::get<read>(input));
   }
+  advance_change();
 }
 
 void raft_core::take_message(const peer_message& message) {
@@ -170,6 +170,7 @@ void raft_core::send_when_durable(node_id peer, message_body body, log_index upt
 
 bool raft_core::has_ready() const {
   if (is_role_dirty_ || has_pending_write() || !out_.is_empty()) return true;
+  if (published_configuration_ != std::pair(configurations_.version(), is_change_committed())) return true;
   if (handed_index_ < std::min(commit_index_, log_.stable_index()) && handed_bytes_ < options_.handed_bytes_max) return true;
   const auto* leading = std::get_if<leader_state>(&role_);
   if (leading == nullptr) return false;
@@ -194,13 +195,14 @@ ready raft_core::take_ready() {
     write.number = ++last_write_number_;
     if (is_state_unwritten_) write.state = state_;
     auto unwritten = log_.take_unwritten();
-    write.start = unwritten.start;
+    if (unwritten.start) write.start = log_start{*unwritten.start, configurations_.at(unwritten.start->index).members};
     write.truncate_from = unwritten.truncate_from;
     write.entries = std::move(unwritten.entries);
     writes_.push_back({write.number, log_.last_index(), is_state_unwritten_});
     is_state_unwritten_ = false;
     out_.write = std::move(write);
   }
+  publish_configuration(out_);
   hand_out_committed(out_);
   return std::exchange(out_, {});
 }

@@ -23,7 +23,9 @@
 #include <variant>
 #include <vector>
 
+#include "core/base/planted_bug.hpp"
 #include "core/base/prng.hpp"
+#include "core/raft/configuration_history.hpp"
 #include "core/raft/progress.hpp"
 #include "core/raft/raft_input.hpp"
 #include "core/raft/raft_log.hpp"
@@ -53,8 +55,9 @@ struct raft_options {
 
 class raft_core {
  public:
-  // `configuration` holds `self`; `log` must outlive the core. Starts as a follower. Its dice are its own.
-  raft_core(node_id self, configuration configuration, raft_options options, const initial_state& found, const log_reader& log,
+  // `founders`: the configuration before the first entry; empty where the group is to be heard of first. `log` must outlive the core.
+  // Starts as a follower. Its dice are its own.
+  raft_core(node_id self, configuration founders, raft_options options, const initial_state& found, const log_reader& log,
             prng dice, instant now);
 
   // Time may not go back from step to step.
@@ -77,6 +80,8 @@ class raft_core {
   log_index last_index() const { return log_.last_index(); }
   log_index commit_index() const { return commit_index_; }
   log_index applied_index() const { return applied_index_; }
+  // In force here; without voters where nothing is known of the group yet.
+  const configuration& members() const;
   // When this replica campaigns, should it hear of no leader.
   instant election_deadline() const { return election_deadline_; }
   // What each follower is known to hold; empty where this replica does not lead.
@@ -119,13 +124,16 @@ class raft_core {
     std::optional<leadership_transfer> handing_over;
     // Somebody was asked to campaign, whom nobody's promise to this leader holds back: no lease any more in this term.
     bool is_lease_forfeited = false;
+    std::optional<configuration> goal;
+    bool has_tried_to_leave = false;
+    std::pair<std::uint64_t, log_index> followers_as_of;  // version of the configurations, index of the last that is committed
   };
   // A snapshot on its way to this replica.
   struct snapshot_receiving {
     node_id leader;
     term_id term;
     std::uint64_t transfer = 0;
-    log_position at;
+    log_start start;
     std::uint64_t taken = 0;   // pieces before this one were handed out
     std::uint64_t stored = 0;  // pieces before this one were reported stored
     std::optional<std::uint64_t> last_number;
@@ -160,18 +168,29 @@ class raft_core {
   void send_when_durable(node_id peer, message_body body, log_index upto);
   void hand_out_committed(ready& out);
   bool has_pending_write() const { return is_state_unwritten_ || log_.has_unwritten(); }
-  bool is_voter(node_id node) const;
-  std::size_t majority() const { return configuration_.voters.size() / 2 + 1; }
-  bool is_alone() const { return configuration_.voters.size() == 1; }
-  // The highest value that a majority has reached; `of` takes it from a follower's progress.
+  bool is_alone() const { return members().is_alone(self_); }
+  // The highest value that a majority has reached; `of` takes it from a follower's progress. Requires that this replica leads.
   template <class T, class Of>
   T agreed_by_majority(T own, Of of) const {
-    std::vector<T> values{own};
-    for (const auto& [node, follower] : std::get<leader_state>(role_).followers) values.push_back(of(follower));
-    const auto place = values.begin() + static_cast<std::ptrdiff_t>(majority() - 1);
-    std::nth_element(values.begin(), place, values.end(), std::greater<>());
-    return *place;
+    const auto& followers = std::get<leader_state>(role_).followers;
+    const auto value_of = [&](node_id node) { return node == self_ ? own : of(followers.at(node)); };
+    if (KAHUNA_PLANTED("raft.joint_quorum_of_new_only")) return configuration{members().voters, {}, {}}.agreed(value_of);
+    if (KAHUNA_PLANTED("raft.learner_counts")) return configuration{members().members(), members().outgoing, {}}.agreed(value_of);
+    return members().agreed(value_of);
   }
+
+  // --- raft_membership.cpp
+  bool is_change_committed() const;
+  bool may_campaign() const;
+  void find_configurations(const log_reader& log, log_index last_index);
+  void note_configuration(const log_entry& entry);
+  void publish_configuration(ready& out);
+  void take_change(change_configuration& input);
+  bool is_heard(const progress& follower) const;
+  void keep_followers();
+  bool has_caught_up(progress& follower);
+  void append_configuration(configuration members);
+  void advance_change();
 
   // --- raft_election.cpp
   void become_follower(term_id term, node_id leader);
@@ -188,6 +207,7 @@ class raft_core {
 
   // --- raft_transfer.cpp
   void take_transfer(const transfer_leadership& input);
+  void begin_transfer(node_id wanted, bool is_optional);
   void take_handover_prepared(const handover_prepared& input);
   void ask_to_campaign();
   void end_transfer();
@@ -232,13 +252,14 @@ class raft_core {
   void refuse_reads();
 
   const node_id self_;
-  const configuration configuration_;
   const raft_options options_;
   prng dice_;
   instant now_;
 
   hard_state state_;
   raft_log log_;
+  configuration_history configurations_;
+  std::pair<std::uint64_t, bool> published_configuration_;  // its version, and whether it was committed
   log_index commit_index_;
   log_index handed_index_;
   log_index applied_index_;

@@ -41,14 +41,8 @@ void raft_core::become_leader() {
   leader_state leading;
   leading.no_op_index = log_.last_index() + 1;
   leading.lease_until = now_;
-  for (const auto voter : configuration_.voters) {
-    if (voter == self_) continue;
-    auto& follower = leading.followers[voter];
-    follower.next_index = log_.last_index() + 1;
-    follower.heard_at = now_;  // its grace: a whole election timeout to be heard of
-    follower.advanced_at = now_;
-  }
   role_ = std::move(leading);
+  keep_followers();
   // An entry of its own term is what lets a leader commit those of older terms [Ongaro14 §3.6.2], and know what is
   // committed [Ongaro14 §6.4].
   log_.append({state_.term, log_.last_index() + 1, entry_kind::no_op, {}});
@@ -58,22 +52,22 @@ void raft_core::become_leader() {
 }
 
 void raft_core::on_election_tick() {
-  // Alone there is nobody to ask and nobody to disturb.
-  if (is_alone()) {
-    if (role() == role_kind::follower) campaign(campaign_kind::vote);
-    return;
-  }
-  if (now_ < election_deadline_ || is_leaving_) return;
+  // Alone there is nobody to ask, and nobody to disturb once it is committed: who left it alone led until then, and this replica may
+  // be bound to its lease.
+  const bool is_certain = is_change_committed() || KAHUNA_PLANTED("raft.alone_before_it_is_committed");
+  if (is_alone() && role() == role_kind::follower && is_certain) return campaign(campaign_kind::vote);
+  if (now_ < election_deadline_ || is_leaving_ || !may_campaign()) return;
   campaign(campaign_kind::pre_vote);
 }
 
 // A leader whose connection broke is gone, most likely: its followers ask around as soon as nobody is bound to it any more, one behind
 // the other, so that they don't split the votes. Who is first changes with the term, so that not all groups choose the same.
 void raft_core::take_connection_lost(node_id peer) {
-  if (peer == no_node || leader() != peer) return;
+  if (peer == no_node || leader() != peer || !may_campaign()) return;
   std::vector<node_id> followers;
-  for (const auto voter : configuration_.voters)
+  for (const auto voter : members().all_voters())
     if (voter != peer) followers.push_back(voter);
+  if (followers.empty()) return;
   const auto place = static_cast<std::uint64_t>(std::find(followers.begin(), followers.end(), self_) - followers.begin());
   const auto turn = static_cast<duration::rep>((place + state_.term.value) % followers.size());
   // They did not all hear of it at the same moment.
@@ -101,14 +95,15 @@ void raft_core::campaign(campaign_kind kind) {
   }
   const vote_request request{is_pre_vote ? state_.term + 1 : state_.term, log_.last_index(), log_.last_term(), is_pre_vote,
                              kind == campaign_kind::transfer};
+  const auto voters = members().all_voters();
   if (is_pre_vote) {
-    for (const auto voter : configuration_.voters)
+    for (const auto voter : voters)
       if (voter != self_) send(voter, request);
     return count_vote(self_);
   }
   // Its own vote counts, and others are asked for theirs, once it is on disk: otherwise a restart could forget it and
   // vote for another in the same term.
-  for (const auto voter : configuration_.voters)
+  for (const auto voter : voters)
     if (voter != self_) send_when_durable(voter, request, {});
   send_when_durable(self_, vote_response{state_.term, true, false}, {});
 }
@@ -117,7 +112,10 @@ void raft_core::count_vote(node_id voter) {
   auto* campaigning = std::get_if<candidate_state>(&role_);
   if (campaigning == nullptr) return;
   campaigning->granted.insert(voter);
-  if (campaigning->granted.size() < majority()) return;
+  const bool is_half_counted = KAHUNA_PLANTED("raft.joint_quorum_of_new_only");
+  const bool is_elected = is_half_counted ? configuration{members().voters, {}, {}}.has_quorum(campaigning->granted)
+                                          : members().has_quorum(campaigning->granted);
+  if (!is_elected) return;
   campaigning->is_pre_vote ? campaign(campaign_kind::vote) : become_leader();
 }
 

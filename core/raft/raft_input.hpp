@@ -68,7 +68,7 @@ struct snapshot_stored {
 
 // The state of a snapshot has taken the place of the one that was here, durably.
 struct snapshot_installed {
-  log_position at;
+  log_start start;
 };
 
 // The connection to that peer broke, which is evidence that it is gone: if it led, the others need not wait for the whole timeout.
@@ -88,13 +88,22 @@ struct handover_prepared {
   bool is_declined = false;
 };
 
+// Asks for another configuration, by way of the steps of raft_membership.cpp. Answered at once by ready::changes; how far it has come
+// is told by ready::configuration. A newer wish takes the place of one that has not come to its joint configuration. Forgotten when
+// this replica does not lead any more: then it is to be asked for again, of whoever leads.
+struct change_configuration {
+  std::uint64_t change_id = 0;
+  std::vector<node_id> voters;    // sorted; they become learners first
+  std::vector<node_id> learners;  // sorted, besides those
+};
+
 // Asks for a linearizable read [Ongaro14 §6.4]. Answered by `ready::reads`, as safe or as refused.
 struct read {
   std::uint64_t read_id = 0;
 };
 
 using raft_input = std::variant<tick, receive, propose, persisted, applied, flushed, read, snapshot_opened, snapshot_read,
-                                snapshot_stored, snapshot_installed, connection_lost, transfer_leadership, handover_prepared>;
+                                snapshot_stored, snapshot_installed, connection_lost, transfer_leadership, handover_prepared, change_configuration>;
 
 // --- outputs ------------------------------------------------------------------------------------------------------
 
@@ -106,7 +115,7 @@ struct log_write {
   // Set where the log's start moves: entries up to here are not needed any more. It may lie behind the log's end, or at an entry
   // that is another on disk, where a snapshot was installed; then `truncate_from` is set too, and nothing of the log stays. What is
   // kept behind the start, and the entries below, continue it.
-  std::optional<log_position> start;
+  std::optional<log_start> start;
   // Set where entries from here on were overwritten: whatever the log holds at or behind this index goes first.
   std::optional<log_index> truncate_from;
   std::vector<log_entry> entries;  // contiguous, to be appended
@@ -168,6 +177,28 @@ struct snapshot_piece {
   std::uint64_t number = 0;
   bool is_last = false;
   shared_bytes data;
+  configuration members;  // as of `at`; to be kept with the state
+};
+
+// The configuration that is in force here, each time that it or its commitment changes. One that is not committed may still be taken
+// back.
+struct configuration_change {
+  configuration members;
+  log_index index;  // of its entry
+  bool is_committed = false;
+};
+
+enum class change_refusal : std::uint8_t {
+  none,               // it is on its way, or reached already
+  not_leader,
+  invalid,            // no voters, or a voter that would become a learner
+  under_way,          // another one, which can't be taken back any more
+  would_lose_quorum,  // not enough of the voters answer
+};
+
+struct change_answer {
+  std::uint64_t change_id = 0;
+  change_refusal refusal = change_refusal::none;
 };
 
 // Obligations, in the order in which to honour them. Fields are independent of each other unless a comment says so.
@@ -185,12 +216,14 @@ struct ready {
   // To be applied, in order, once; then `applied`. Committed, and durable on this replica.
   std::vector<log_entry> committed;
   std::vector<read_answer> reads;
+  std::optional<configuration_change> configuration;
+  std::vector<change_answer> changes;
   std::vector<snapshot_order> snapshot_orders;
   std::vector<snapshot_piece> snapshot_pieces;
 
   bool is_empty() const {
-    return !role && !lease && !handover && !write && messages.empty() && committed.empty() && reads.empty() && snapshot_orders.empty() &&
-           snapshot_pieces.empty();
+    return !role && !lease && !handover && !write && messages.empty() && committed.empty() && reads.empty() && !configuration &&
+           changes.empty() && snapshot_orders.empty() && snapshot_pieces.empty();
   }
 };
 

@@ -15,6 +15,9 @@ void raft_core::check_invariants() const {
   for (std::size_t i = 1; i < promises_.size(); ++i)
     KAHUNA_CHECK(promises_[i - 1].write_number <= promises_[i].write_number, describe());
 
+  KAHUNA_CHECK(configurations_.latest().index <= log_.last_index(), configurations_.latest().index, describe());
+  KAHUNA_CHECK(configurations_.at(log_.start().index).index <= log_.start().index, describe());
+
   const auto* leading = std::get_if<leader_state>(&role_);
   if (leading == nullptr) return;
   KAHUNA_CHECK(state_.voted_for == self_, describe());

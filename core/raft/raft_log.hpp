@@ -42,6 +42,7 @@ struct initial_state {
   // The log on disk ends before `start`, or has other entries there: a snapshot was installed, and the crash came before the log
   // was told. The first write does that.
   bool is_log_obsolete = false;
+  configuration members;  // as of `start`, where that is not 0
 };
 
 class raft_log {

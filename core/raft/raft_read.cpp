@@ -29,7 +29,7 @@ void raft_core::take_read(const read& input) {
     out_.reads.push_back({input.read_id, true, read_index});
     return;
   }
-  leading->reads.push_back({input.read_id, read_index, KAHUNA_PLANTED("raft.read_without_a_round_of_its_own") ? leading->round : 0});
+  leading->reads.push_back({input.read_id, read_index, 0});
   // Send at once when nothing is outstanding; while something is, collect.
   if (leading->confirmed_round == leading->round) open_round();
 }

@@ -18,6 +18,7 @@ bool is_well_formed(const append_request& request) {
   if ((index == log_index{}) != (term == term_id{})) return false;
   for (const auto& entry : request.entries) {
     if (entry.index != index + 1 || entry.term < term || entry.term == term_id{}) return false;
+    if (entry.kind == entry_kind::configuration && !decode_configuration(entry.payload.view())) return false;
     index = entry.index;
     term = entry.term;
   }
@@ -71,12 +72,14 @@ bool raft_core::append_all(const append_request& request) {
       if (entry.index <= commit_index_) return false;
       KAHUNA_SOMETIMES("raft.conflicting_suffix_truncated");
       log_.truncate(entry.index);
+      if (!KAHUNA_PLANTED("raft.configuration_kept_when_overwritten")) configurations_.truncate(entry.index);
       // Writes under way no longer make durable what they carry from here on.
       if (!writes_.empty() && writes_.back().last_index > log_.last_index()) KAHUNA_SOMETIMES("raft.write_under_way_clipped");
       if (!KAHUNA_PLANTED("raft.write_under_way_not_clipped"))
         for (auto& write : writes_) write.last_index = std::min(write.last_index, log_.last_index());
     }
     log_.append(entry);
+    note_configuration(entry);
   }
   return true;
 }
@@ -87,7 +90,9 @@ void raft_core::take_append_response(node_id peer, const append_response& respon
   if (response.term > state_.term) return become_follower(response.term, no_node);
   auto* leading = std::get_if<leader_state>(&role_);
   if (leading == nullptr || response.term < state_.term || response.round > leading->round) return;
-  auto& follower = leading->followers.at(peer);
+  const auto found = leading->followers.find(peer);
+  if (found == leading->followers.end()) return;
+  auto& follower = found->second;
   follower.heard_at = now_;
   follower.acked_round = std::max(follower.acked_round, response.round);
 
@@ -103,7 +108,7 @@ void raft_core::take_append_response(node_id peer, const append_response& respon
     if (follower.sending != progress::mode::replicate && has_agreed) {
       end_snapshot(peer, follower);
       follower.become_replicate();
-    } else if (follower.snapshot && follower.snapshot->is_opened && follower.match_index >= follower.snapshot->at.index) {
+    } else if (follower.snapshot && follower.snapshot->is_opened && follower.match_index >= follower.snapshot->start.at.index) {
       // It has the state, and the log has gone on too far meanwhile.
       end_snapshot(peer, follower);
       begin_snapshot(peer, follower);

@@ -32,7 +32,7 @@ log_index raft_core::first_index_kept() const {
   if (const auto* leading = std::get_if<leader_state>(&role_))
     for (const auto& [node, follower] : leading->followers) {
       if (now_ - follower.heard_at > options_.election_timeout) continue;
-      needed = std::min(needed, follower.snapshot ? std::max(follower.snapshot->at.index, follower.match_index) : follower.match_index);
+      needed = std::min(needed, follower.snapshot ? std::max(follower.snapshot->start.at.index, follower.match_index) : follower.match_index);
     }
   return std::min(std::max(needed, log_.last_index_before(options_.log_bytes_max)), flushed_index_) + 1;
 }
@@ -41,6 +41,7 @@ void raft_core::shorten_log() {
   const auto last_gone = first_index_kept() - 1;
   if (last_gone <= log_.start().index) return;
   log_.start_at({last_gone, log_.term_at(last_gone)});
+  configurations_.start_at(last_gone);
   auto* leading = std::get_if<leader_state>(&role_);
   if (leading == nullptr) return;
   for (auto& [node, follower] : leading->followers) {
@@ -87,8 +88,14 @@ void raft_core::take_snapshot_opened(const snapshot_opened& input) {
     return begin_snapshot(input.peer, *follower);
   }
   KAHUNA_CHECK(input.index <= applied_index_, input.index, describe());
+  // As of before this replica was told of the group at all: it has not applied enough yet. The follower refuses again.
+  const auto& as_of = KAHUNA_PLANTED("raft.snapshot_of_the_newest_configuration") ? configurations_.latest() : configurations_.at(input.index);
+  if (!as_of.members.is_valid()) {
+    end_snapshot(input.peer, *follower);
+    return probe(*follower);
+  }
   follower->snapshot->is_opened = true;
-  follower->snapshot->at = {input.index, log_.term_at(input.index)};
+  follower->snapshot->start = {{input.index, log_.term_at(input.index)}, as_of.members};
   follower->snapshot->advanced_at = now_;
   order_pieces(input.peer, *follower->snapshot);
 }
@@ -112,7 +119,8 @@ void raft_core::take_snapshot_read(snapshot_read& input) {
 void raft_core::send_piece(node_id peer, const snapshot_sending& sending, std::uint64_t number) {
   const auto place = number - sending.acknowledged;
   const bool is_last = sending.has_last && place + 1 == sending.pieces.size();
-  send(peer, install_snapshot_request{state_.term, sending.transfer, sending.at, number, is_last, sending.pieces[place]});
+  send(peer, install_snapshot_request{state_.term, sending.transfer, sending.start.at, number, is_last, sending.pieces[place],
+                                      sending.start.members});
 }
 
 void raft_core::send_window_again(node_id peer, snapshot_sending& sending) {
@@ -168,7 +176,7 @@ void raft_core::on_snapshot_tick(node_id peer, progress& follower) {
 // --- the follower's side ------------------------------------------------------------------------------------------
 
 void raft_core::take_snapshot_request(node_id peer, const install_snapshot_request& request) {
-  if (request.at.index == log_index{} || request.at.term == term_id{} || request.at.term > request.term) return;
+  if (request.at.index == log_index{} || request.at.term == term_id{} || request.at.term > request.term || !request.members.is_valid()) return;
   if (!take_leader(peer, request.term)) return;
   const auto at = request.at;
   // All of it is here already.
@@ -187,7 +195,7 @@ void raft_core::take_snapshot_request(node_id peer, const install_snapshot_reque
   if (!is_known) {
     incoming_.reset();
     if (request.number != 0) return answer(true);
-    incoming_ = snapshot_receiving{peer, request.term, request.transfer, at, 0, 0, std::nullopt, {}};
+    incoming_ = snapshot_receiving{peer, request.term, request.transfer, {at, request.members}, 0, 0, std::nullopt, {}};
   }
   auto& receiving = *incoming_;
   const bool is_next = request.number == receiving.taken && !receiving.last_number;
@@ -198,7 +206,8 @@ void raft_core::take_snapshot_request(node_id peer, const install_snapshot_reque
   receiving.early[request.number] = {request.is_last, request.data};
   for (auto piece = receiving.early.find(receiving.taken); piece != receiving.early.end(); piece = receiving.early.find(receiving.taken)) {
     if (piece->second.is_last) receiving.last_number = receiving.taken;
-    out_.snapshot_pieces.push_back({request.term, request.transfer, at, receiving.taken++, piece->second.is_last, std::move(piece->second.data)});
+    out_.snapshot_pieces.push_back({request.term, request.transfer, at, receiving.taken++, piece->second.is_last, std::move(piece->second.data),
+                                    receiving.start.members});
     receiving.early.erase(piece);
   }
 }
@@ -215,11 +224,17 @@ void raft_core::take_snapshot_stored(const snapshot_stored& input) {
 // The data has all that the entries up to there did, and is durable. The log follows; a crash before it has is mended at the start.
 void raft_core::take_snapshot_installed(const snapshot_installed& input) {
   incoming_.reset();
-  const auto at = input.at;
+  const auto at = input.start.at;
   if (at.index <= applied_index_) return;
   KAHUNA_CHECK(at.index > commit_index_ || log_.term_at(at.index) == at.term, at.index, at.term, describe());
+  // Nothing of a log that does not have this entry stays.
+  const bool is_log_continued = at.index <= log_.last_index() && log_.term_at(at.index) == at.term;
   KAHUNA_SOMETIMES("raft.snapshot_installed");
   log_.start_at(at);
+  if (is_log_continued)
+    configurations_.start_at(at.index);
+  else
+    configurations_.restart_at(at.index, input.start.members);
   for (auto& write : writes_) write.last_index = std::min(write.last_index, log_.last_index());
   commit_index_ = std::max(commit_index_, at.index);
   handed_index_ = std::max(handed_index_, at.index);

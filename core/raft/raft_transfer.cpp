@@ -15,21 +15,27 @@ namespace kahuna::raft {
 
 void raft_core::take_transfer(const transfer_leadership& input) {
   if (input.to == no_node) is_leaving_ = true;
+  begin_transfer(input.to, input.is_optional);
+}
+
+// To one who votes from now on and whom this leader hears; nothing happens where there is none.
+void raft_core::begin_transfer(node_id wanted, bool is_optional) {
   auto* leading = std::get_if<leader_state>(&role_);
   if (leading == nullptr || leading->handing_over) return;
-  const auto is_able = [&](const progress& follower) {
-    return follower.sending == progress::mode::replicate && now_ - follower.heard_at <= options_.election_timeout;
+  const auto is_able = [&](const auto& entry) {
+    const auto& [node, follower] = entry;
+    return std::binary_search(members().voters.begin(), members().voters.end(), node) && follower.sending == progress::mode::replicate && now_ - follower.heard_at <= options_.election_timeout;
   };
   auto to = leading->followers.end();
-  if (input.to != no_node) {
-    to = leading->followers.find(input.to);
+  if (wanted != no_node) {
+    to = leading->followers.find(wanted);
   } else {
     for (auto it = leading->followers.begin(); it != leading->followers.end(); ++it)
-      if (is_able(it->second) && (to == leading->followers.end() || it->second.match_index > to->second.match_index)) to = it;
+      if (is_able(*it) && (to == leading->followers.end() || it->second.match_index > to->second.match_index)) to = it;
   }
-  if (to == leading->followers.end() || !is_able(to->second)) return;
+  if (to == leading->followers.end() || !is_able(*to)) return;
   leading->handing_over = leadership_transfer{to->first, now_, false, false};
-  out_.handover = handover{state_.term, true, input.is_optional};
+  out_.handover = handover{state_.term, true, is_optional};
 }
 
 void raft_core::take_handover_prepared(const handover_prepared& input) {
@@ -45,7 +51,9 @@ void raft_core::ask_to_campaign() {
   auto* leading = std::get_if<leader_state>(&role_);
   if (leading == nullptr || !leading->handing_over) return;
   auto& transfer = *leading->handing_over;
-  if (!transfer.is_prepared || transfer.is_asked || leading->followers.at(transfer.to).match_index < log_.last_index()) return;
+  if (!transfer.is_prepared || transfer.is_asked || !leading->followers.contains(transfer.to) ||
+      leading->followers.at(transfer.to).match_index < log_.last_index())
+    return;
   transfer.is_asked = true;
   leading->is_lease_forfeited = true;
   KAHUNA_SOMETIMES("raft.leadership_handed_over");
@@ -65,7 +73,7 @@ void raft_core::on_transfer_tick() {
 }
 
 void raft_core::take_timeout_now(node_id peer, const timeout_now& request) {
-  if (request.term != state_.term || leader() != peer || is_leaving_) return;
+  if (request.term != state_.term || leader() != peer || is_leaving_ || !may_campaign()) return;
   campaign(campaign_kind::transfer);
 }
 

@@ -11,6 +11,7 @@
 
 #include "core/base/ids.hpp"
 #include "core/base/shared_bytes.hpp"
+#include "core/raft/configuration.hpp"
 
 namespace kahuna::raft {
 
@@ -18,7 +19,7 @@ namespace kahuna::raft {
 enum class entry_kind : std::uint8_t {
   no_op = 0,          // what a new leader commits first [Ongaro14 §6.4]
   command = 1,        // a payload of the partition
-  configuration = 2,  // kept for membership changes; not produced yet
+  configuration = 2,  // who belongs to the group from here on; see configuration.hpp
 };
 
 struct log_entry {
@@ -48,6 +49,19 @@ struct log_position {
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
     archive& index& term;
+  }
+};
+
+// Where a log begins: behind `at`, with this configuration in force there.
+struct log_start {
+  log_position at;
+  configuration members;
+
+  friend bool operator==(const log_start&, const log_start&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& at& members;
   }
 };
 
@@ -130,7 +144,8 @@ struct append_response {
   }
 };
 
-// A piece of the state that the entries up to `at` led to [Ongaro14 §5.3]. Pieces are numbered from 0.
+// A piece of the state that the entries up to `at` led to [Ongaro14 §5.3], with the configuration as of there. Pieces are numbered
+// from 0.
 struct install_snapshot_request {
   term_id term;
   std::uint64_t transfer = 0;  // tells the leader's transfers of this term apart
@@ -138,12 +153,13 @@ struct install_snapshot_request {
   std::uint64_t number = 0;
   bool is_last = false;
   shared_bytes data;
+  configuration members;
 
   friend bool operator==(const install_snapshot_request&, const install_snapshot_request&) = default;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& term& transfer& at& number& is_last& data;
+    archive& term& transfer& at& number& is_last& data& members;
   }
 };
 
@@ -188,13 +204,6 @@ struct peer_message {
   void serialize(Archive& archive, unsigned) {
     archive& peer& body;
   }
-};
-
-// The voters of a group. Learners and joint configurations come with membership changes.
-struct configuration {
-  std::vector<node_id> voters;  // sorted, without duplicates
-
-  friend bool operator==(const configuration&, const configuration&) = default;
 };
 
 }  // namespace kahuna::raft

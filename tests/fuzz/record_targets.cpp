@@ -36,6 +36,8 @@ kv::version sample_version() { return {3, false, timestamp{999}, timestamp{1000}
 kv::client_window sample_window() { return {7, 3, timestamp{9}, {{4, true, 1, timestamp{8}}, {300, false, -1, timestamp{8}}}}; }
 raft::hard_state sample_hard_state() { return {term_id{300}, node_id{2}}; }
 identity sample_identity() { return {identity::format_version_now, node_id{2}, 5, sample_map(), true}; }
+raft::configuration sample_members() { return {{node_id{1}, node_id{300}}, {node_id{2}}, {node_id{70'000}}}; }
+raft::log_start sample_start() { return {{log_index{9}, term_id{300}}, sample_members()}; }
 std::uint64_t sample_number() { return 300; }
 
 kv::write_batch sample_batch() {
@@ -62,6 +64,19 @@ raft::log_entry sample_entry() {
 template <auto sample>
 std::vector<std::string> encoded_sample() {
   return {messages::encode(sample()), messages::encode(decltype(sample()){})};
+}
+
+// --- an entry that says who belongs to the group ------------------------------------------------------------------------
+
+void fuzz_configuration(std::string_view input) {
+  const auto members = raft::decode_configuration(input);
+  if (!members) return;
+  KAHUNA_CHECK(members->is_valid());
+  KAHUNA_CHECK(raft::encode_configuration(*members).view() == input);
+}
+
+std::vector<std::string> configuration_seeds() {
+  return {raft::encode_configuration(sample_members()).str(), raft::encode_configuration({{node_id{1}}, {}, {}}).str()};
 }
 
 // --- log.synced ---------------------------------------------------------------------------------------------------
@@ -122,6 +137,8 @@ std::vector<fuzz_target> record_targets() {
           {"write_batch", fuzz_record<kv::write_batch>, encoded_sample<sample_batch>},
           {"log_entry", fuzz_record<raft::log_entry>, encoded_sample<sample_entry>},
           {"hard_state", fuzz_record<raft::hard_state>, encoded_sample<sample_hard_state>},
+          {"log_start", fuzz_record<raft::log_start>, encoded_sample<sample_start>},
+          {"configuration", fuzz_configuration, configuration_seeds},
           {"identity", fuzz_record<identity>, encoded_sample<sample_identity>},
           {"number", fuzz_record<std::uint64_t>, encoded_sample<sample_number>},
           {"synced_mark", fuzz_synced_mark, synced_mark_seeds}};

@@ -2,8 +2,8 @@
 // said. Run with KAHUNA_REWRITE=1 to write what is said now into the files; then read the difference line by line.
 //
 // Commands; nodes are numbers, times are milliseconds:
-//   group N [read_index|small|short]   a new group of N replicas on empty disks, at time 0; small: one entry an append;
-//                            short: nothing is kept of the log that is not needed
+//   group N[+M] [read_index|small|short]   a new group of N replicas on empty disks, at time 0, and M more that know nothing of it;
+//                            small: one entry an append; short: nothing is kept of the log that is not needed
 //   tick NODE MS             time goes on by MS, and that node sees it
 //   wait MS                  time goes on, and nobody sees it
 //   elect NODE               that node's election timeout passes; messages and writes happen until all is quiet
@@ -16,6 +16,7 @@
 //   flush NODE               what it has applied is durable; its log is shortened
 //   transfer NODE TO         TO 0: to whoever is best
 //   prepared NODE            the lease is given up, and nothing more will be proposed
+//   change NODE VOTERS [LEARNERS]   other members are asked for: 1,2,3
 //   lost NODE PEER           NODE's connection to PEER broke
 //   crash NODE [WRITES]      so many of its writes under way reach the disk
 //   start NODE
@@ -43,12 +44,25 @@ struct under_way {
   raft::peer_message message;  // peer: to whom
 };
 
+std::string members_text(const raft::configuration& members) {
+  std::ostringstream out;
+  const auto list = [&](const char* what, const std::vector<node_id>& nodes) {
+    for (std::size_t i = 0; i < nodes.size(); ++i) out << (i == 0 ? what : ",") << nodes[i];
+  };
+  list("voters=", members.voters);
+  list(";outgoing=", members.outgoing);
+  list(";learners=", members.learners);
+  return out.str();
+}
+
 std::string entries_text(const std::vector<raft::log_entry>& entries) {
   std::ostringstream out;
   for (const auto& entry : entries) {
     out << ' ' << entry.index << '@' << entry.term;
     if (entry.kind == raft::entry_kind::no_op)
       out << ":no-op";
+    else if (entry.kind == raft::entry_kind::configuration)
+      out << ':' << members_text(*raft::decode_configuration(entry.payload.view()));
     else
       out << ':' << entry.payload.view();
   }
@@ -101,6 +115,7 @@ class scenario {
     else if (verb == "flush") flush(take_node(in));
     else if (verb == "transfer") transfer(in);
     else if (verb == "prepared") prepared(take_node(in));
+    else if (verb == "change") change(in);
     else if (verb == "lost") lost(in);
     else if (verb == "crash") crash(in);
     else if (verb == "start") start(take_node(in));
@@ -119,6 +134,8 @@ class scenario {
 
   void group(std::istringstream& in) {
     const auto count = static_cast<std::uint32_t>(take_number(in));
+    std::uint32_t spares = 0;
+    if (in.peek() == '+') spares = static_cast<std::uint32_t>(in.ignore() ? take_number(in) : 0);
     std::string mode;
     in >> mode;
     raft::raft_options options;
@@ -127,9 +144,10 @@ class scenario {
     if (mode == "short") options.log_bytes_kept = options.log_bytes_max = 0;
     std::vector<node_id> voters;
     for (std::uint32_t i = 1; i <= count; ++i) voters.push_back(node_id{i});
-    for (const auto voter : voters) {
-      replicas_[voter] = std::make_unique<raft_replica>(voter, voters, options, voter.value);
-      start(*replicas_[voter]);
+    for (std::uint32_t i = 1; i <= count + spares; ++i) {
+      const node_id id{i};
+      replicas_[id] = std::make_unique<raft_replica>(id, i <= count ? voters : std::vector<node_id>{}, options, i);
+      start(*replicas_[id]);
     }
   }
 
@@ -155,7 +173,7 @@ class scenario {
       if (ready.write) {
         said_ << who << " writes #" << ready.write->number;
         if (ready.write->state) said_ << " term " << ready.write->state->term << " voted_for " << ready.write->state->voted_for;
-        if (ready.write->start) said_ << " start " << ready.write->start->index << '@' << ready.write->start->term;
+        if (ready.write->start) said_ << " start " << ready.write->start->at.index << '@' << ready.write->start->at.term;
         if (ready.write->truncate_from) said_ << " truncate from " << *ready.write->truncate_from;
         said_ << entries_text(ready.write->entries) << '\n';
       }
@@ -165,6 +183,14 @@ class scenario {
       }
       for (const auto& answer : ready.reads)
         said_ << who << " read " << answer.read_id << (answer.is_safe ? " is safe at " : " is refused") << (answer.is_safe ? std::to_string(answer.read_index.value) : "") << '\n';
+      // What it was formed with goes without saying.
+      if (ready.configuration && ready.configuration->index != log_index{})
+        said_ << who << " has " << members_text(ready.configuration->members) << (ready.configuration->is_committed ? ", committed" : "") << '\n';
+      for (const auto& answer : ready.changes) {
+        static constexpr const char* said[] = {"takes the change", "does not lead", "can't make of it members", "has another change under way",
+                                               "would lose the quorum"};
+        said_ << who << ' ' << said[static_cast<std::size_t>(answer.refusal)] << '\n';
+      }
       if (!ready.committed.empty()) {
         said_ << who << " applies" << entries_text(ready.committed) << '\n';
         replica.step(raft::applied{ready.committed.back().index}, now_);
@@ -278,9 +304,9 @@ class scenario {
     replica.step(raft::snapshot_stored{piece.term, piece.transfer, piece.number}, now_);
     if (!piece.is_last) return;
     said_ << "  " << replica.id() << " installs a snapshot at " << piece.at.index << '@' << piece.at.term << '\n';
-    replica.disk().snapshot = piece.at;
+    replica.disk().snapshot = {piece.at, piece.members};
     replica.disk().applied_index = piece.at.index;
-    replica.step(raft::snapshot_installed{piece.at}, now_);
+    replica.step(raft::snapshot_installed{{piece.at, piece.members}}, now_);
   }
 
   void transfer(std::istringstream& in) {
@@ -291,6 +317,22 @@ class scenario {
 
   void prepared(raft_replica& replica) {
     replica.step(raft::handover_prepared{replica.core().term(), false}, now_);
+    drain(replica);
+  }
+
+  static std::vector<node_id> take_nodes(std::istringstream& in) {
+    std::string text;
+    in >> text;
+    std::istringstream numbers(text);
+    std::vector<node_id> nodes;
+    for (std::string number; std::getline(numbers, number, ',');) nodes.push_back(node_id{static_cast<std::uint32_t>(std::stoul(number))});
+    return nodes;
+  }
+
+  void change(std::istringstream& in) {
+    auto& replica = take_node(in);
+    auto voters = take_nodes(in);
+    replica.step(raft::change_configuration{1, std::move(voters), take_nodes(in)}, now_);
     drain(replica);
   }
 

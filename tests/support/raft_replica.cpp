@@ -21,10 +21,11 @@ term_id simulated_disk::term_at(log_index index) const {
 }
 
 raft::initial_state simulated_disk::found() const {
-  raft::initial_state found{state, start, last_index(), applied_index, 0, false};
-  if (snapshot.index > start.index && term_at(snapshot.index) != snapshot.term) {
-    found.start = snapshot;
-    found.last_index = snapshot.index;
+  raft::initial_state found{state, start, last_index(), applied_index, 0, false, members};
+  if (snapshot.at.index > start.index && term_at(snapshot.at.index) != snapshot.at.term) {
+    found.start = snapshot.at;
+    found.members = snapshot.members;
+    found.last_index = snapshot.at.index;
     found.is_log_obsolete = true;
   } else {
     for (const auto& entry : entries) found.log_bytes += entry.size_bytes();
@@ -37,9 +38,10 @@ void simulated_disk::write(const raft::log_write& write) {
   if (write.truncate_from)
     while (!entries.empty() && entries.back().index >= *write.truncate_from) entries.pop_back();
   if (write.start) {
-    KAHUNA_CHECK(write.start->index >= start.index, write.start->index, start.index);
-    while (!entries.empty() && entries.front().index <= write.start->index) entries.pop_front();
-    start = *write.start;
+    KAHUNA_CHECK(write.start->at.index >= start.index, write.start->at.index, start.index);
+    while (!entries.empty() && entries.front().index <= write.start->at.index) entries.pop_front();
+    start = write.start->at;
+    members = write.start->members;
   }
   for (const auto& entry : write.entries) {
     // The write before this one may have been put off by a start that went past what it holds.
@@ -49,12 +51,12 @@ void simulated_disk::write(const raft::log_write& write) {
   }
 }
 
-raft_replica::raft_replica(node_id self, std::vector<node_id> voters, raft::raft_options options, std::uint64_t seed)
-    : self_(self), configuration_{std::move(voters)}, options_(options), seed_(seed) {}
+raft_replica::raft_replica(node_id self, std::vector<node_id> founders, raft::raft_options options, std::uint64_t seed)
+    : self_(self), founders_{std::move(founders), {}, {}}, options_(options), seed_(seed) {}
 
 void raft_replica::start(instant now) {
   KAHUNA_CHECK(!is_up());
-  core_ = std::make_unique<raft::raft_core>(self_, configuration_, options_, disk_.found(), disk_, prng(seed_ + 1000 * ++starts_), now);
+  core_ = std::make_unique<raft::raft_core>(self_, founders_, options_, disk_.found(), disk_, prng(seed_ + 1000 * ++starts_), now);
 }
 
 void raft_replica::crash(std::size_t writes_kept) {

@@ -28,12 +28,14 @@ class simulated_disk final : public raft::log_reader {
   raft::log_position start;
   std::deque<raft::log_entry> entries;  // entries[i] has index start.index + 1 + i
   log_index applied_index;              // as of the data's last flush
-  raft::log_position snapshot;          // that the data began with
+  raft::configuration members;          // as of `start`, where that is not 0
+  raft::log_start snapshot;             // that the data began with
 };
 
 class raft_replica {
  public:
-  raft_replica(node_id self, std::vector<node_id> voters, raft::raft_options options, std::uint64_t seed);
+  // `founders`: none where the group is to be heard of first.
+  raft_replica(node_id self, std::vector<node_id> founders, raft::raft_options options, std::uint64_t seed);
 
   bool is_up() const { return core_ != nullptr; }
   raft::raft_core& core() { return *core_; }
@@ -58,7 +60,7 @@ class raft_replica {
 
  private:
   node_id self_;
-  raft::configuration configuration_;
+  raft::configuration founders_;
   raft::raft_options options_;
   std::uint64_t seed_;
   std::uint64_t starts_ = 0;

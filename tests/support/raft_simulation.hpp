@@ -18,7 +18,8 @@ namespace kahuna::testing {
 
 struct raft_simulation_options {
   std::uint64_t seed = 1;
-  int replicas = 3;
+  int replicas = 3;            // that the group is formed with
+  int spares = 0;              // more, that may be taken in
   raft::read_mode reads = raft::read_mode::lease;
   int loss_percent = 0;
   int duplicate_percent = 0;
@@ -29,13 +30,14 @@ struct raft_simulation_options {
   int pause_interval_ms = 0;   // a replica is stopped and goes on later, its clock having run on
   int drift_percent = 0;       // clocks run up to this much faster or slower
   int transfer_interval_ms = 0;  // a leader is asked to hand over about so often
-  int work_interval_ms = 10;   // a leader is given something to do about so often; little leaves logs level
-  int crash_on_vote_percent = 0;  // whoever has just given a vote dies
+  int change_interval_ms = 0;  // a leader is asked for other members about so often
   int flush_interval_ms = 0;   // the data is flushed about so often, and the log shortened behind it; 0: never
 
-  // Some have one kind of fault, some all.
-  static raft_simulation_options drawn_from(std::uint64_t seed);
   std::string describe() const;
+  // Some runs have one kind of fault, some all.
+  static raft_simulation_options drawn_from(std::uint64_t seed);
+  // Two, of which one leaves and comes back all the time.
+  static raft_simulation_options pair_drawn_from(std::uint64_t seed);
 };
 
 class raft_simulation {
@@ -44,7 +46,8 @@ class raft_simulation {
 
   // Runs so long under the faults of the options.
   void run(std::chrono::milliseconds length);
-  // Heals everything, and checks that within `patience` a leader commits new entries and every replica applies them.
+  // Heals everything, and checks that within `patience` a leader commits new entries, that a change of members comes to its end, and
+  // that every member applies everything.
   void heal_and_check_progress(std::chrono::milliseconds patience);
 
   // --- what happened
@@ -54,6 +57,9 @@ class raft_simulation {
   std::size_t snapshots_installed() const { return snapshots_installed_; }
   std::size_t longest_log() const { return longest_log_; }  // entries
   std::size_t handovers() const { return handovers_; }  // that were begun
+  std::size_t changes() const { return changes_.size(); }  // configurations that were committed
+  std::size_t changes_overwritten() const { return changes_overwritten_; }  // that were in force somewhere, and taken back
+  std::size_t joint_snapshots() const { return joint_snapshots_; }  // installed as of the middle of a change
   std::size_t terms_led() const { return leader_of_term_.size(); }
   // Of everything that was applied, in its order.
   std::uint64_t digest() const { return digest_; }
@@ -81,7 +87,7 @@ class raft_simulation {
   // A snapshot that took the place of the state and is not flushed yet.
   struct replacement {
     log_index before;
-    raft::log_position at;
+    raft::log_start start;
   };
 
   struct member {
@@ -96,6 +102,7 @@ class raft_simulation {
     std::vector<delivery> held;          // while paused
     raft::role_change role;
     std::optional<raft::lease_grant> lease;
+    raft::configuration_change configuration;  // the last that was told
     bool is_handing_over = false;  // it takes no lease and proposes nothing
     log_index applied;
     std::uint64_t state = 0;  // as of there
@@ -119,6 +126,12 @@ class raft_simulation {
   std::size_t victim();
   void inject_faults();
   void offer_work();
+  std::vector<node_id> draw_voters();
+  std::vector<node_id> draw_learners(const std::vector<node_id>& voters);
+  void ask_for_change(std::size_t i, std::vector<node_id> voters, std::vector<node_id> learners);
+  void check_configuration(member& m, const raft::configuration_change& change);
+  void note_change(const raft::log_entry& entry);
+  void finish_changes();
   void check_leases();
   void advance_to(std::int64_t until);
   bool is_cut(std::size_t from, std::size_t to) const { return cuts_.contains({from, to}); }
@@ -132,6 +145,7 @@ class raft_simulation {
   std::set<std::pair<std::size_t, std::size_t>> cuts_;
   std::int64_t cuts_heal_at_ = 0;
   bool is_faulty_ = true;
+  bool is_quiet_ = false;  // little is proposed
 
   std::map<term_id, node_id> leader_of_term_;
   std::map<std::uint64_t, std::string> committed_;  // by index: term and payload
@@ -139,6 +153,10 @@ class raft_simulation {
   std::size_t snapshots_installed_ = 0;
   std::size_t longest_log_ = 0;
   std::size_t handovers_ = 0;
+  std::map<log_index, raft::configuration> changes_;  // that were committed
+  std::size_t changes_overwritten_ = 0;
+  std::size_t joint_snapshots_ = 0;
+  std::uint64_t next_change_ = 1;
   log_index highest_acknowledged_;
   std::map<term_id, log_index> acknowledged_in_;  // by term: the highest
   std::size_t acknowledged_ = 0;

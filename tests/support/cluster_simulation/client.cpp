@@ -10,7 +10,6 @@ namespace kahuna::testing {
 
 namespace {
 
-constexpr std::int64_t attempt_us = 300'000;
 constexpr std::int64_t patience_us = 2'500'000;
 
 // Whether another attempt may come to something else.
@@ -61,7 +60,7 @@ void client::attempt(std::shared_ptr<under_way> r) {
   ++request.attempt;
   const auto to = known.node != no_node && !w.dice.chance(1, 25) ? static_cast<int>(known.node.value) - 1
                                                                  : static_cast<int>(w.dice.below(board_.nodes.size()));
-  board_.ask(network::outside, to, r->partition, request, clock_.last(), attempt_us, [this, r](const answer& a) {
+  board_.ask(network::outside, to, r->partition, request, clock_.last(), w.options.attempt_ms * 1'000, [this, r](const answer& a) {
     clock_.observe(a.now);
     auto& leader = leaders_[r->partition];
     if (a.leader != no_node && a.term >= leader.term)

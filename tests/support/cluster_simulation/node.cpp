@@ -203,6 +203,11 @@ void node::leads_now(partition_id partition, term_id term) {
   });
 }
 
+void node::has_old_entries_at_a_majority() {
+  auto& w = board_.w;
+  if (w.is_faulty && w.percent(w.options.strike_percent)) board_.net.mute(number_, w.options.nodes, w.draw(300, 1'500) * 1'000);
+}
+
 // A voter that dies before its vote is on disk, and is back while candidates of the same term still ask.
 void node::has_voted() {
   auto& w = board_.w;

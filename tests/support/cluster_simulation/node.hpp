@@ -59,6 +59,7 @@ class node {
   void ask_remote(partition_id from, kv::remote_request asked);
   // Throws a violation where another replica of the partition may answer by a lease.
   void leads_now(partition_id partition, term_id term);
+  void has_old_entries_at_a_majority();
   void has_voted();
   void has_installed_a_snapshot();
 

@@ -26,11 +26,13 @@ cluster_options cluster_options::drawn_from(std::uint64_t seed) {
   o.ephemeral_percent = maybe(2, draw(5, 60));
   o.optimistic_percent = dice.chance(1, 4) ? 0 : dice.chance(1, 3) ? 100 : 50;
   o.think_ms_max = dice.chance(1, 3) ? draw(1, 5) : draw(5, 80);
+  o.attempt_ms = dice.chance(1, 2) ? 300 : draw(100, 1'200);
 
   o.delay_ms_max = dice.chance(1, 5) ? draw(20, 120) : draw(1, 10);
   o.loss_percent = maybe(2, draw(1, 12));
   o.double_percent = maybe(2, draw(1, 20));
-  o.late_percent = maybe(1, draw(1, 5));
+  // A late acknowledgement is what a read may wrongly take for one of its own round.
+  o.late_percent = maybe(o.reads == raft::read_mode::read_index ? 3 : 1, draw(1, 8));
   o.slow_interval_ms = maybe(1, draw(300, 3'000));
   o.cut_interval_ms = maybe(3, draw(200, 2'000));
   o.disk_ms_max = dice.chance(1, 4) ? draw(10, 80) : draw(1, 6);
@@ -44,7 +46,7 @@ cluster_options cluster_options::drawn_from(std::uint64_t seed) {
   o.pause_interval_ms = maybe(2, draw(200, 3'000));
   o.transfer_interval_ms = maybe(2, draw(200, 2'000));
   o.strike_percent = maybe(1, draw(20, 90));
-  if (dice.chance(1, 6)) {
+  if (dice.chance(1, 5)) {
     o.nodes = 3;
     o.partitions = draw(1, 2);
     o.strike_percent = draw(60, 95);
@@ -62,7 +64,7 @@ std::string cluster_options::describe() const {
   out << "seed " << seed << ": " << nodes << " nodes, " << partitions << " partitions, reads by "
       << (reads == raft::read_mode::lease ? "lease" : "read-index") << ", tick " << tick_ms << " ms, small bounds " << has_small_bounds
       << ", checkpoint every " << checkpoint_entries << "; clients " << register_clients << '+' << append_clients << " keys " << keys
-      << " ephemeral " << ephemeral_percent << "% optimistic " << optimistic_percent << "% think " << think_ms_max << " ms; delay "
+      << " ephemeral " << ephemeral_percent << "% optimistic " << optimistic_percent << "% think " << think_ms_max << " ms attempts " << attempt_ms << " ms; delay "
       << delay_ms_max << " ms loss " << loss_percent << "% doubled " << double_percent << "% late " << late_percent << "% slow links "
       << slow_interval_ms << " cuts " << cut_interval_ms << "; disk " << disk_ms_max << " ms stalls " << stall_percent << "% sync errors "
       << sync_error_per_10k << "/10k flush " << flush_interval_ms << "; drift " << drift_percent << "% skew " << skew_ms_max << " ms jumps "

@@ -24,6 +24,7 @@ struct cluster_options {
   int ephemeral_percent = 15;  // of the operations on single keys
   int optimistic_percent = 50;
   int think_ms_max = 30;
+  int attempt_ms = 300;  // that a client waits before it asks again
 
   // --- network
   int delay_ms_max = 3;

@@ -92,6 +92,7 @@ void replica::honour_raft() {
       world_.note((ready.role->term.value << 8) + (id_.value << 4) + host_.id().value);
       if (ready.role->role == raft::role_kind::leader) {
         host_.watch().leads(id_, ready.role->term, host_.id(), log_);
+        committed_at_election_ = raft_->commit_index();
         host_.leads_now(id_, ready.role->term);
       }
     }
@@ -120,7 +121,22 @@ void replica::honour_raft() {
 
 void replica::take_peer_messages(node_id from, const std::vector<raft::message_body>& bodies) {
   for (const auto& body : bodies) step_raft(raft::receive{{from, body}});
+  strike_where_old_entries_reach_a_majority();
   settle_raft();
+}
+
+// The moment of [Ongaro14 §3.6.2, figure 3.7]: entries of older terms are at a majority, and none of this term. Should the leader go
+// now, they may be overwritten still.
+void replica::strike_where_old_entries_reach_a_majority() {
+  if (world_.options.strike_percent == 0 || raft_->role() != raft::role_kind::leader || struck_in_ == raft_->term()) return;
+  std::vector<log_index> matches;
+  for (const auto& [peer, match] : raft_->match_indexes()) matches.push_back(match);
+  std::sort(matches.begin(), matches.end());
+  // With the leader itself that is a majority.
+  const auto agreed = matches[matches.size() - matches.size() / 2];
+  if (agreed <= committed_at_election_ || agreed <= log_.start.index || log_.term_at(agreed) == raft_->term()) return;
+  struck_in_ = raft_->term();
+  host_.has_old_entries_at_a_majority();
 }
 
 void replica::take_persisted(std::uint64_t write_number) {

@@ -55,6 +55,7 @@ class replica {
   void step_raft(raft::raft_input input);
   void settle_raft();
   void honour_raft();
+  void strike_where_old_entries_reach_a_majority();
   struct raft_events {
     std::optional<raft::role_change> role;
     std::optional<raft::lease_grant> lease;
@@ -105,6 +106,8 @@ class replica {
   std::uint64_t staged_pieces_ = 0;
   std::deque<raft::raft_input> flushing_;
   int ticks_ = 0;
+  log_index committed_at_election_;
+  term_id struck_in_;
 };
 
 }  // namespace kahuna::testing

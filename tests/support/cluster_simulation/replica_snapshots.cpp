@@ -66,12 +66,12 @@ void replica::store_piece(const raft::snapshot_piece& piece) {
   if (!piece.is_last) return;
   if (partition_->applied_index() >= piece.at.index || role_.role == raft::role_kind::leader) return;
   partition_->checkpoint();
-  KAHUNA_CHECK(!store_->install_staged(piece.at));
+  KAHUNA_CHECK(!store_->install_staged({piece.at, piece.members}));
   installed_index_ = piece.at.index;
   partition_ = make_partition_core();
   if (host_.note_applied(id_, installed_index_)) host_.watch().applied(id_, installed_index_, state_digest(), host_.id());
   step_partition(role_);
-  flushing_.push_back(raft::snapshot_installed{piece.at});
+  flushing_.push_back(raft::snapshot_installed{{piece.at, piece.members}});
   host_.flush_data(id_);
   host_.has_installed_a_snapshot();
 }

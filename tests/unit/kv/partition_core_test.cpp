@@ -60,6 +60,29 @@ CAF_TEST(a refusal waits for the write that it was computed from) {
   CAF_CHECK_EQUAL(answer(ask(set("k", "3", true))), "not set r0");
 }
 
+// docs/incidents/0003: the entry's acknowledgements may be older than another leader, whatever they commit.
+CAF_TEST(that an older entry is committed does not make a later refusal certain) {
+  lead(1, false);
+  commit();
+  const auto write = ask(set("k", "1"));
+  const auto refused = ask(set("k", "2", true));
+  CAF_CHECK_EQUAL(reads.size(), 0u);
+  commit();
+  CAF_CHECK_EQUAL(answer(write), "set r0");
+  CAF_CHECK_EQUAL(answer(refused), "none");
+  CAF_REQUIRE_EQUAL(reads.size(), 1u);
+  step(std::vector<raft::read_answer>{{reads[0], true, last}});
+  CAF_CHECK_EQUAL(answer(refused), "not set r0");
+
+  // Deposed meanwhile: it hears that.
+  ask(set("k", "3"));
+  const auto late = ask(set("k", "4", true));
+  commit();
+  CAF_CHECK_EQUAL(answer(late), "none");
+  follow(2);
+  CAF_CHECK_EQUAL(answer(late), "not_leader");
+}
+
 CAF_TEST(without a lease reads and refusals wait for a confirmed read) {
   lead(1, false);
   commit();

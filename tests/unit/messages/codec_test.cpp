@@ -113,7 +113,7 @@ peer_messages sample_peer_messages() {
   body.envelopes.push_back(
       {partition_id{3}, raft::append_response{term_id{4}, 3, false, {}, log_index{8}, log_index{7}, term_id{2}}});
   body.envelopes.push_back(
-      {partition_id{4}, raft::install_snapshot_request{term_id{4}, 2, {log_index{70}, term_id{3}}, 5, true, shared_bytes("piece")}});
+      {partition_id{4}, raft::install_snapshot_request{term_id{4}, 2, {log_index{70}, term_id{3}}, 5, true, shared_bytes("piece"), {{node_id{1}, node_id{2}}, {node_id{1}}, {node_id{3}}}}});
   body.envelopes.push_back({partition_id{4}, raft::install_snapshot_response{term_id{4}, 2, 5, false}});
   body.envelopes.push_back({partition_id{4}, raft::timeout_now{term_id{4}}});
   return body;

@@ -194,7 +194,7 @@ std::string contents(const memory_store& disk, std::uint32_t number) {
 CAF_TEST(a snapshot takes the place of the state at once or not at all) {
   for (int i = 0; i < 40; ++i) apply({{"k" + std::to_string(i % 7), made(i / 7, std::string(30, static_cast<char>('a' + i % 26)))}});
   apply({{"last", made(0, "x")}}, {{5, 7, timestamp{9}, {{8, true, 1, timestamp{8}}}}});
-  const raft::log_position at{store->applied_index(), term_id{3}};
+  const raft::log_start at{{store->applied_index(), term_id{3}}, {{node_id{1}}, {node_id{1}, node_id{2}}, {node_id{4}}}};
   std::vector<std::string> pieces;
   const auto view = store->open_snapshot();
   const auto walked = walk("");
@@ -236,7 +236,7 @@ CAF_TEST(a snapshot takes the place of the state at once or not at all) {
     // The second time over a state that a snapshot brought, which is in the other place.
     for (std::size_t i = 0; i < pieces.size(); ++i) CAF_REQUIRE(!target->stage(i == 0, pieces[i]));
     if (times == 1) {
-      CAF_CHECK(target->install_staged({at.index + 1, at.term}).has_value());
+      CAF_CHECK(target->install_staged({{at.at.index + 1, at.at.term}, at.members}).has_value());
       break;
     }
     CAF_REQUIRE(!target->install_staged(at));
@@ -244,7 +244,7 @@ CAF_TEST(a snapshot takes the place of the state at once or not at all) {
     other->lose_unsynced();
     target = open_other();
     CAF_CHECK(!(*target->latest("own")).has_value());
-    CAF_CHECK(target->applied_index() == at.index);
+    CAF_CHECK(target->applied_index() == at.at.index);
     CAF_CHECK(target->snapshot() == at);
     CAF_CHECK_EQUAL(target->load_windows()->size(), 1u);
     CAF_CHECK(contents(*other, 1).find("own") == std::string::npos);

@@ -101,7 +101,7 @@ CAF_TEST(a log begins where it was told to) {
   for (std::uint64_t i = 1; i <= 6; ++i) entries.push_back(entry(1, i));
   write(raft::hard_state{term_id{2}, no_node}, entries);
   raft::log_write shorter;
-  shorter.start = raft::log_position{log_index{4}, term_id{1}};
+  shorter.start = raft::log_start{{log_index{4}, term_id{1}}, {{node_id{1}, node_id{2}}, {node_id{1}}, {node_id{3}}}};
   shorter.entries = {entry(2, 7)};
   log->add(p, shorter);
   CAF_REQUIRE(!log->commit());
@@ -109,6 +109,7 @@ CAF_TEST(a log begins where it was told to) {
   const auto found = log->load(p, log_index{5});
   CAF_REQUIRE(found.has_value());
   CAF_CHECK((found->start == raft::log_position{log_index{4}, term_id{1}}));
+  CAF_CHECK(found->members == shorter.start->members);
   CAF_CHECK(found->last_index == log_index{7});
   CAF_CHECK(found->log_bytes > 0 && !found->is_log_obsolete);
   CAF_CHECK(log->reader(p)->read(log_index{4}, log_index{8}, 1 << 20).empty());
@@ -123,7 +124,7 @@ CAF_TEST(a log begins where it was told to) {
 CAF_TEST(after a snapshot nothing of another log counts) {
   write(raft::hard_state{term_id{3}, no_node}, {entry(1, 1), entry(1, 2), entry(2, 3)});
   const auto load = [&](std::uint64_t index, std::uint64_t term) {
-    return log->load(p, log_index{index}, raft::log_position{log_index{index}, term_id{term}});
+    return log->load(p, log_index{index}, raft::log_start{{log_index{index}, term_id{term}}, {{node_id{2}}, {}, {}}});
   };
   // The log leads there: it stays.
   CAF_CHECK(!load(2, 1)->is_log_obsolete);
@@ -135,9 +136,10 @@ CAF_TEST(after a snapshot nothing of another log counts) {
     CAF_CHECK(found->is_log_obsolete);
     CAF_CHECK(found->last_index.value == static_cast<std::uint64_t>(index));
     CAF_CHECK(found->start.index == found->last_index);
+    CAF_CHECK(found->members.is_voter(node_id{2}));
   }
   raft::log_write all;
-  all.start = raft::log_position{log_index{3}, term_id{3}};
+  all.start = raft::log_start{{log_index{3}, term_id{3}}, {{node_id{1}}, {}, {}}};
   all.truncate_from = log_index{4};
   log->add(p, all);
   CAF_REQUIRE(!log->commit());
