@@ -1,5 +1,6 @@
 #include "tests/support/cluster_simulation/options.hpp"
 
+#include <algorithm>
 #include <sstream>
 
 #include "core/base/prng.hpp"
@@ -29,6 +30,8 @@ cluster_options cluster_options::drawn_from(std::uint64_t seed) {
   o.attempt_ms = dice.chance(1, 2) ? 300 : draw(100, 1'200);
 
   o.delay_ms_max = dice.chance(1, 5) ? draw(20, 120) : draw(1, 10);
+  // Long enough for a question to be answered.
+  o.attempt_ms = std::max(o.attempt_ms, 5 * o.delay_ms_max);
   o.loss_percent = maybe(2, draw(1, 12));
   o.double_percent = maybe(2, draw(1, 20));
   // A late acknowledgement is what a read may wrongly take for one of its own round.
