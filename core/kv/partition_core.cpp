@@ -142,6 +142,13 @@ void partition_core::take_operations(operations input, instant now) {
 std::optional<error> partition_core::admit(const partition_request& request) const {
   if (!request.is_internal)
     if (auto e = validate(request.op, options_.bounds)) return e;
+  // What ends a transaction lets go what others wait for: it never waits behind them.
+  const auto* asked = std::get_if<participant_request>(&request.op);
+  const bool is_ending = asked != nullptr && (std::holds_alternative<participant_resolve>(asked->body) ||
+                                              std::holds_alternative<participant_commit>(asked->body) ||
+                                              std::holds_alternative<participant_lookup>(asked->body) ||
+                                              std::holds_alternative<participant_forget>(asked->body));
+  if (is_ending) return std::nullopt;
   if (pending_requests_ >= options_.pending_requests_max ||
       (pending_bytes_ != 0 && pending_bytes_ + payload_bytes(request.op) > options_.pending_bytes_max))
     return error{errc::overloaded, "partition " + std::to_string(id_.value) + " has too much under way; retry after 50 ms"};

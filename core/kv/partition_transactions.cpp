@@ -81,6 +81,8 @@ std::vector<intended_write> of_space(const std::vector<intended_write>& writes, 
 version stamped(const intended_write& write, timestamp committed) {
   auto v = write.version;
   if (!write.keeps_created) v.created = committed;
+  // Extending changes a version that reads as of moments before this see too, and have seen live: it ends behind them.
+  if (write.keeps_created && v.expires_at_ms != 0) v.expires_at_ms = std::max(v.expires_at_ms, unix_ms(committed) + 1);
   v.modified = committed;
   return v;
 }
@@ -523,6 +525,8 @@ void partition_core::evaluate_body(const partition_request& request, const parti
   if (answer_repeated(request)) return;
   if (auto refusal = admit_to_window(window_, request)) return reply_now(request.origin, std::move(*refusal));
   KAHUNA_FAULT_POINT("transaction.commit_received");
+  // Under another anchor, then: no client of ours does that, and what one anchor holds is not another's to let go.
+  if (locks_.is_promised(id)) return reply_now(request.origin, participant_response(aborted("another anchor coordinates it")));
 
   // Above what every participant has promised and every read that was served here.
   clock_.observe(body.prepared);

@@ -197,7 +197,9 @@ void transaction_manager_core::take_answer(std::uint64_t token, operation_respon
       return send(std::move(forget));
     }
     case purpose::forget:
-      return;  // where it failed the record stays until the next leader tells of it
+      // Given up, the record stays until the next leader tells of it.
+      if (failure != nullptr) (void)repeat_later(token, asked, *failure);
+      return;
     case purpose::question: {
       questions_under_way_.erase(asked.id);
       if (status == nullptr || status->state == transaction_state::pending) return;  // whoever waits has it asked again

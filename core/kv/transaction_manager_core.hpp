@@ -34,6 +34,7 @@ struct manager_options {
   std::size_t transactions_max = 16'384;               // open at a time; beyond it: overloaded
   std::size_t keys_max = 10'000;                       // that one transaction reads or writes, and buckets
   std::size_t written_bytes_max = 2 << 20;             // of one transaction
+  std::size_t named_bytes_max = 1 << 20;               // the names of the keys that it touches: they travel with its commit
 };
 
 // --- inputs: manager_news of the partition (partition_input.hpp), and
@@ -125,6 +126,7 @@ class transaction_manager_core {
     std::map<key_name, working_bucket> buckets;
     std::set<partition_id> touched;  // that may hold something of it
     std::size_t written_bytes = 0;
+    std::size_t named_bytes = 0;
     std::set<partition_id> awaited;  // whose vote is not there yet
     timestamp voted;                 // the highest stamp of the votes
     std::uint64_t valid_until_ms = 0;

@@ -159,6 +159,11 @@ transaction_manager_core::working_key* transaction_manager_core::need_key(transa
                     "a transaction may touch at most " + std::to_string(options_.keys_max) + " keys; split it"});
     return nullptr;
   }
+  if (known == t.keys.end() && t.named_bytes + key.size() > options_.named_bytes_max) {
+    answer(t, error{errc::invalid_argument, "the names of a transaction's keys have at most " + std::to_string(options_.named_bytes_max) +
+                                                " bytes together; split it"});
+    return nullptr;
+  }
   const auto partition = routing::partition_of_key(options_.partitions, key);
   call c;
   c.what = purpose::read;
@@ -182,6 +187,7 @@ void transaction_manager_core::took_read(transaction& t, const call& asked, read
       t.keys.erase(place);
       return abort(t, "key " + read.key + " was changed by another");
     }
+    t.named_bytes += read.key.size();
     entry.partition = asked.partition;
     entry.was_live = found.newest && found.newest->is_live(found.judged_ms);
     entry.base = std::move(found.newest);
@@ -230,8 +236,13 @@ void transaction_manager_core::run_write(transaction& t, const Request& request)
   stamp_ = stamp_ + 1;
   auto decision = kv::evaluate(request, current(*entry), stamp_);
   if (decision.effect) {
-    const auto bytes = request.key.size() + decision.effect->value.size();
-    const auto before = entry->own ? request.key.size() + entry->own->value.size() : 0;
+    // One that is set and then deleted is written as both.
+    const auto weight = [&](const std::optional<version>& own) {
+      if (!own) return std::size_t{0};
+      return request.key.size() + own->value.size() + (own->is_tombstone && entry->last_set ? entry->last_set->value.size() : 0);
+    };
+    const auto bytes = weight(decision.effect);
+    const auto before = weight(entry->own);
     if (t.written_bytes - before + bytes > options_.written_bytes_max)
       return answer(t, error{errc::invalid_argument, "what a transaction writes has at most " +
                                                          std::to_string(options_.written_bytes_max) + " bytes; split it"});

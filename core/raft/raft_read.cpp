@@ -79,7 +79,7 @@ void raft_core::extend_lease() {
   if (options_.reads != read_mode::lease) return;
   auto& leading = std::get<leader_state>(role_);
   if (commit_index_ < leading.no_op_index || leading.handing_over) return;
-  if (leading.is_lease_forfeited && !KAHUNA_PLANTED("raft.lease_again_after_a_handover")) return;
+  if (leading.is_lease_forfeited) return;
   const auto confirmed = std::find_if(leading.rounds.begin(), leading.rounds.end(),
                                       [&](const sent_round& sent) { return sent.round == leading.confirmed_round; });
   if (confirmed == leading.rounds.end()) return;

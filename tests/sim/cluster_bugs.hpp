@@ -20,7 +20,6 @@ inline constexpr planted_defect cluster_bugs[] = {
     {"raft.handed_out_before_committed", "entries are handed out when they are durable, committed or not"},
     {"raft.votes_while_a_lease_may_hold", "votes while a leader may hold a lease"},
     {"raft.lease_longer_than_its_promises", "a lease outlasts what followers promised"},
-    {"raft.lease_again_after_a_handover", "a lease is taken again after a handover that came to nothing"},
     {"partition.lease_kept_in_a_handover", "a leader that hands over keeps its lease, and proposes on"},
     {"partition.read_under_an_expired_lease", "nobody looks when the lease ends"},
     {"partition.read_not_confirmed", "reads are answered without lease or round"},

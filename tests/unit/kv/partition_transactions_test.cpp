@@ -134,4 +134,40 @@ CAF_TEST(what a later attempt was told no earlier one can change) {
   CAF_CHECK_EQUAL(answer(ask(get("k"))), "not found");
 }
 
+CAF_TEST(an extension that comes late does not end before it is committed) {
+  ask(set("k", "v"));
+  commit();
+  wall += 1'000;
+  // Read as of now, and live.
+  get_request then;
+  then.key = "k";
+  then.as_of = timestamp_at(wall);
+  const auto before = ask(then);
+  commit();
+  CAF_CHECK_EQUAL(answer(before), "v r0");
+  intended_write extended = write_of("k", "v");
+  extended.keeps_created = true;
+  extended.version.created = timestamp_at(wall_ms);
+  extended.version.expires_at_ms = wall - 500;  // it was asked for before, and its commit has waited
+  wall += 1'000;
+  demand(participant_commit{{}, {extended}, {}, 0, {}}, 1);
+  commit();
+  CAF_CHECK_EQUAL(answer(ask(then)), "v r0");
+}
+
+CAF_TEST(what ends a transaction is let in where those who wait for it take all the room) {
+  partition_options few;
+  few.pending_requests_max = 3;
+  open(few);
+  lead_in(2);
+  coordinated_in = term;
+  demand(participant_prepare{{}, {write_of("k", "v")}});
+  commit();
+  for (int i = 0; i < 3; ++i) CAF_CHECK_EQUAL(answer(ask(get("k"))), "none");
+  CAF_CHECK_EQUAL(answer(ask(get("other"))), "overloaded");
+  const auto resolved = demand(participant_resolve{timestamp_at(wall)});
+  commit();
+  CAF_CHECK_EQUAL(outcome(resolved), "committed");
+}
+
 CAF_TEST_FIXTURE_SCOPE_END()

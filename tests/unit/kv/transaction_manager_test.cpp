@@ -230,4 +230,31 @@ CAF_TEST(a leader that goes while it commits says that nobody knows) {
   CAF_CHECK_EQUAL(manager.open_transactions(), 0u);
 }
 
+CAF_TEST(what is set and deleted again counts with what is written of it) {
+  const std::string large(1 << 20, 'x');
+  int refused = 0;
+  for (int i = 0, keys = 0; keys < 4; ++i) {
+    const auto key = "key-" + std::to_string(i);
+    if (routing::partition_of_key(partitions, key).value != 0) continue;
+    ++keys;
+    set_request set;
+    set.key = key;
+    set.value = large;
+    const auto heard_before = heard;
+    const auto o = ask(set);
+    answer_own(asked_of_own<participant_read>().first, participant_response(read_answer{std::nullopt, wall_ms}));
+    if (outcome(o) == "invalid_argument") {
+      // It is no step.
+      ++refused;
+      --number;
+      heard = heard_before;
+      continue;
+    }
+    delete_request gone;
+    gone.key = key;
+    ask(gone);
+  }
+  CAF_CHECK_EQUAL(refused, 3);
+}
+
 CAF_TEST_FIXTURE_SCOPE_END()
