@@ -319,13 +319,19 @@ complaint take_peer_messages(self_pointer self, gateway_session& session, messag
   return std::nullopt;
 }
 
+// Why nothing more is taken from other nodes and from transaction managers, where it is so. Clients have bounds of their own besides.
+std::optional<errc> refusal_now(const gateway_state& state) {
+  if (state.is_stopping) return errc::unavailable;
+  if (state.requests.size() >= state.settings.requests_max) return errc::overloaded;
+  return std::nullopt;
+}
+
 complaint take_forwarded_requests(self_pointer self, gateway_session& session, messages::forwarded_requests& body) {
   auto& state = self->state;
   observe(self, body.observed);
   for (auto& forwarded : body.requests) {
-    if (state.is_stopping || state.requests.size() >= state.settings.requests_max) {
-      const auto code = state.is_stopping ? errc::unavailable : errc::overloaded;
-      state.to_return[session.hello.node].push_back({forwarded.token, error{code, "the leader's node takes nothing more now; retry"}});
+    if (const auto code = refusal_now(state)) {
+      state.to_return[session.hello.node].push_back({forwarded.token, error{*code, "the leader's node takes nothing more now; retry"}});
       want_drain(self);
       continue;
     }
@@ -341,9 +347,8 @@ complaint take_forwarded_requests(self_pointer self, gateway_session& session, m
 void take_manager_requests(self_pointer self, manager_requests& asked) {
   auto& state = self->state;
   for (auto& request : asked.requests) {
-    if (state.is_stopping || state.requests.size() >= state.settings.requests_max) {
-      const auto code = state.is_stopping ? errc::unavailable : errc::overloaded;
-      state.to_managers[asked.manager].push_back({request.token, error{code, "this node takes nothing more now; retry"}});
+    if (const auto code = refusal_now(state)) {
+      state.to_managers[asked.manager].push_back({request.token, error{*code, "this node takes nothing more now; retry"}});
       want_drain(self);
       continue;
     }

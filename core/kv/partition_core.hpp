@@ -237,7 +237,7 @@ class partition_core {
   void release(pending_reply& reply);
   void refuse(pending_reply& reply);
 
-  // --- partition_transactions.cpp
+  // --- partition_transactions.cpp and partition_participant.cpp
   void begin_serving(instant now);
   void evaluate_participant(const partition_request& request, instant now);
   template <class Body>

@@ -16,9 +16,7 @@ namespace kahuna::kv {
 
 namespace {
 
-constexpr duration finished_kept = std::chrono::seconds(10);
 constexpr duration release_patience = std::chrono::seconds(2);
-constexpr duration telling_patience = std::chrono::hours(24 * 365);
 
 }  // namespace
 

@@ -19,9 +19,6 @@ constexpr duration repeat_max = std::chrono::milliseconds(200);
 constexpr std::uint32_t budget_ms_max = 60'000;
 // What is asked for its own sake, beyond any transaction's deadline.
 constexpr duration question_patience = std::chrono::seconds(5);
-// A decision is told until it is confirmed: the participant's group may be without a quorum for long.
-constexpr duration telling_patience = std::chrono::hours(24 * 365);
-constexpr duration finished_kept = std::chrono::seconds(10);
 constexpr std::size_t finished_max = 100'000;
 
 bool is_worth_repeating(errc code) {

@@ -82,6 +82,11 @@ class transaction_manager_core {
  private:
   using key_name = std::pair<durability, std::string>;
 
+  // A decision is told until it is confirmed: the participant's group may be without a quorum for long.
+  static constexpr duration telling_patience = std::chrono::hours(24 * 365);
+  // What became of a transaction is known here for so long at least.
+  static constexpr duration finished_kept = std::chrono::seconds(10);
+
   // A key as the transaction sees it: what was read, and what is to be written over it.
   struct working_key {
     partition_id partition;
@@ -173,6 +178,8 @@ class transaction_manager_core {
   void run_write(transaction& t, const Request& request);
   template <class Request>
   void run_read(transaction& t, const Request& request);
+  // Whether one more key or bucket may be touched; where not, the step was answered.
+  bool has_room(transaction& t);
   // The key, once it was read under the lock that the step needs; nullptr: it is being asked for, or the step was answered.
   working_key* need_key(transaction& t, durability space, const std::string& key, bool is_for_write);
   std::optional<version> current(const working_key& entry) const;

@@ -148,17 +148,19 @@ void transaction_manager_core::run(transaction& t) {
   std::visit([&](const auto& s) { run_step(t, s); }, step);
 }
 
+bool transaction_manager_core::has_room(transaction& t) {
+  if (t.keys.size() + t.buckets.size() < options_.keys_max) return true;
+  answer(t, error{errc::invalid_argument, "a transaction may touch at most " + std::to_string(options_.keys_max) + " keys; split it"});
+  return false;
+}
+
 transaction_manager_core::working_key* transaction_manager_core::need_key(transaction& t, durability space, const std::string& key,
                                                                           bool is_for_write) {
   auto demand = lock_demand::none;
   if (t.header.locking == locking_mode::pessimistic) demand = is_for_write ? lock_demand::exclusive : lock_demand::shared;
   const auto known = t.keys.find({space, key});
   if (known != t.keys.end() && known->second.lock >= demand) return &known->second;
-  if (known == t.keys.end() && t.keys.size() + t.buckets.size() >= options_.keys_max) {
-    answer(t, error{errc::invalid_argument,
-                    "a transaction may touch at most " + std::to_string(options_.keys_max) + " keys; split it"});
-    return nullptr;
-  }
+  if (known == t.keys.end() && !has_room(t)) return nullptr;
   if (known == t.keys.end() && t.named_bytes + key.size() > options_.named_bytes_max) {
     answer(t, error{errc::invalid_argument, "the names of a transaction's keys have at most " + std::to_string(options_.named_bytes_max) +
                                                 " bytes together; split it"});
@@ -264,9 +266,7 @@ void transaction_manager_core::run_write(transaction& t, const Request& request)
 void transaction_manager_core::took_list(transaction& t, const call& asked, list_answer found) {
   const auto& request = std::get<participant_list>(std::get<participant_request>(asked.op).body).list;
   const key_name name{request.space, request.bucket};
-  if (!t.buckets.contains(name) && t.keys.size() + t.buckets.size() >= options_.keys_max)
-    return answer(t, error{errc::invalid_argument,
-                           "a transaction may touch at most " + std::to_string(options_.keys_max) + " keys; split it"});
+  if (!t.buckets.contains(name) && !has_room(t)) return;
   if (const auto* changed = find_contradiction(t, request, found.page))
     return abort(t, "key " + *changed + " was changed by another");
   auto [place, is_new] = t.buckets.try_emplace(name, working_bucket{asked.partition, found.seen, 0, found.page.view});
