@@ -27,9 +27,7 @@ struct totals {
 
 std::string run_seed(std::uint64_t seed, totals& sums) {
   transaction_simulation simulation(transaction_simulation_options::drawn_from(seed));
-  simulation.run(std::chrono::milliseconds(6'000));
-  auto wrong = simulation.settle(std::chrono::milliseconds(15'000));
-  if (wrong.empty()) wrong = simulation.check();
+  auto wrong = simulation.run_to_the_end();
   sums.committed += simulation.workload().committed();
   sums.aborted += simulation.workload().aborted();
   sums.unknown += simulation.workload().unknown();

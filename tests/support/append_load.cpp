@@ -147,6 +147,12 @@ append_counts append_load::counts() const {
   return all;
 }
 
+std::string append_load::summary() const {
+  const auto all = counts();
+  return std::to_string(all.committed) + " committed, " + std::to_string(all.aborted) + " aborted, " + std::to_string(all.unknown) +
+         " of unknown outcome; " + std::to_string(all.snapshots) + " as of now";
+}
+
 std::string append_load::violation(client::client& reader) const {
   append_history history;
   std::vector<std::string> complaints;

@@ -54,6 +54,7 @@ class append_load {
 
   // After stop().
   append_counts counts() const;
+  std::string summary() const;  // the same in words
 
   // After stop(): reads every list, and says what is wrong; empty where nothing is. Reads through `reader`.
   std::string violation(client::client& reader) const;

@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include <chrono>
+#include <cstdlib>
 
 namespace kahuna::testing {
 
@@ -15,6 +16,9 @@ inline constexpr bool is_sanitized = true;
 #else
 inline constexpr bool is_sanitized = false;
 #endif
+
+// Whether tests are to be as large as their requirements say, however long that takes.
+inline bool is_full() { return std::getenv("KAHUNA_FULL") != nullptr; }
 
 // A little rest between two looks at something that gives no signal of its own.
 inline void pause_briefly(milliseconds time = milliseconds(5)) { ::poll(nullptr, 0, static_cast<int>(time.count())); }

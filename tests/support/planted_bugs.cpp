@@ -1,5 +1,8 @@
 #include "tests/support/planted_bugs.hpp"
 
+#include "caf/test/unit_test.hpp"
+
+#include <cstdlib>
 #include <stdexcept>
 
 #include "core/base/check.hpp"
@@ -9,26 +12,34 @@ namespace kahuna::testing {
 
 namespace {
 
-void throw_failure(const char* file, int line, const char* expression, const std::string&) {
-  throw std::runtime_error(std::string(file) + ':' + std::to_string(line) + " !(" + expression + ')');
+void throw_failure(const char* file, int line, const char* expression, const std::string& values) {
+  throw std::runtime_error(std::string(file) + ':' + std::to_string(line) + " !(" + expression + ')' + values);
 }
 
 }  // namespace
 
-planted_bug_verdict hunt(const std::string& bug, std::uint64_t first, std::uint64_t seeds_max, const std::function<std::string(std::uint64_t seed)>& violation_of) {
+void expect_caught(const std::string& bug, std::uint64_t seeds_max, const seed_runner& violation_of) {
+  if (const char* only = std::getenv("KAHUNA_PLANTED_BUG"); only != nullptr && bug != only) return;
+  if (const char* text = std::getenv("KAHUNA_SIM_SEEDS")) seeds_max = std::strtoull(text, nullptr, 10);
   set_check_handler(throw_failure);
   plant_bug(bug);
-  planted_bug_verdict verdict;
-  while (verdict.violation.empty() && verdict.seeds < seeds_max) {
+  std::string wrong;
+  std::uint64_t seed = 0;
+  bool is_reached = false;
+  while (wrong.empty() && seed < seeds_max) {
     try {
-      verdict.violation = violation_of(first + verdict.seeds++);
+      wrong = violation_of(++seed);
     } catch (const std::exception& failure) {
-      verdict.violation = failure.what();
+      wrong = failure.what();
     }
-    verdict.is_reached = verdict.is_reached || was_planted_bug_reached();
+    is_reached = is_reached || was_planted_bug_reached();
   }
   plant_bug("");
-  return verdict;
+  CAF_CHECK(is_reached);
+  if (wrong.empty())
+    CAF_ERROR(bug << ": not caught by " << seeds_max << " seeds" << (is_reached ? "" : ", and never come upon"));
+  else
+    CAF_MESSAGE(bug << ": caught by seed " << seed << ": " << wrong.substr(0, 200));
 }
 
 }  // namespace kahuna::testing

@@ -392,6 +392,12 @@ void transaction_simulation::replied(std::uint64_t token, kv::operation_response
 
 void transaction_simulation::run(std::chrono::milliseconds length) { time_.run(length); }
 
+std::string transaction_simulation::run_to_the_end() {
+  run(std::chrono::milliseconds(6'000));
+  const auto stuck = settle(std::chrono::milliseconds(15'000));
+  return stuck.empty() ? check() : stuck;
+}
+
 // What is not at an end, or does not serve; empty where nothing is.
 std::string transaction_simulation::find_open() const {
   for (const auto& g : groups_) {

@@ -65,6 +65,9 @@ class transaction_simulation {
   // What can't be of what the clients saw; empty where all can.
   std::string check() const { return workload_.check(); }
 
+  // A run as the seeds are meant: under faults, without them, and judged. What is wrong, in words; empty where nothing is.
+  std::string run_to_the_end();
+
   const transaction_workload& workload() const { return workload_; }
   std::size_t failovers() const { return failovers_; }
   // How many leaders died at each of the protocol's steps that came up.

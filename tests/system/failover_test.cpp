@@ -16,7 +16,7 @@ namespace {
 // What the product promises of the median; a sanitizer's slowness is not the product's.
 constexpr double failover_ms_max = is_sanitized ? 10'000 : 400;
 
-int rounds() { return std::getenv("KAHUNA_FULL") != nullptr ? 20 : 7; }
+int rounds() { return is_full() ? 20 : 7; }
 
 }  // namespace
 

@@ -4,7 +4,6 @@
 #include "caf/test/unit_test.hpp"
 
 #include <cmath>
-#include <cstdlib>
 
 #include "tests/support/append_load.hpp"
 #include "tests/support/cluster_fixture.hpp"
@@ -14,8 +13,6 @@ using namespace kahuna;
 using namespace kahuna::testing;
 
 namespace {
-
-bool is_full() { return std::getenv("KAHUNA_FULL") != nullptr; }
 
 std::shared_ptr<network_lab> lab() {
   static const auto built = network_lab::open(3);
@@ -77,9 +74,7 @@ CAF_TEST(transactions are strictly serializable while links are cut) {
   load.start();
   cut_links(nodes, *network, is_full() ? 24 : 4, [&] { return load.wait_for_commits(is_full() ? 2'200 : 150, milliseconds(60'000)); });
   load.stop();
-  const auto counts = load.counts();
-  CAF_MESSAGE(counts.committed << " committed, " << counts.aborted << " aborted, " << counts.unknown << " of unknown outcome; "
-                               << counts.snapshots << " as of now");
+  CAF_MESSAGE(load.summary());
   auto reader = connect_or_fail(nodes.endpoints());
   CAF_CHECK_EQUAL(load.violation(reader), "");
 }

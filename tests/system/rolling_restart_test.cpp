@@ -12,7 +12,7 @@ using namespace kahuna::testing;
 
 namespace {
 
-int rounds() { return std::getenv("KAHUNA_FULL") != nullptr ? 5 : 2; }
+int rounds() { return is_full() ? 5 : 2; }
 
 }  // namespace
 

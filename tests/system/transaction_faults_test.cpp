@@ -3,7 +3,6 @@
 #define CAF_SUITE system_transaction_faults
 #include "caf/test/unit_test.hpp"
 
-#include <cstdlib>
 #include <map>
 
 #include "core/base/prng.hpp"
@@ -18,17 +17,13 @@ using namespace kahuna::testing;
 
 namespace {
 
-bool is_full() { return std::getenv("KAHUNA_FULL") != nullptr; }
-
 // How many commits a round waits for.
 std::uint64_t commits_a_round() { return is_full() ? 5'000 : 300; }
 int rounds() { return is_full() ? 10 : 3; }
 
 void check_appends(append_load& load, const cluster& nodes) {
   load.stop();
-  const auto counts = load.counts();
-  CAF_MESSAGE(counts.committed << " committed, " << counts.aborted << " aborted, " << counts.unknown << " of unknown outcome; "
-                               << counts.snapshots << " as of now");
+  CAF_MESSAGE(load.summary());
   auto reader = connect_or_fail(nodes.endpoints());
   CAF_CHECK_EQUAL(load.violation(reader), "");
 }
