@@ -199,6 +199,7 @@ void transaction_manager_core::took_read(transaction& t, const call& asked, read
   const auto& read = std::get<participant_read>(std::get<participant_request>(asked.op).body);
   auto [place, is_new] = t.keys.try_emplace({read.space, read.key});
   auto& entry = place->second;
+  if (read.lock != lock_demand::none && (!t.last_locked || *t.last_locked < place->first)) t.last_locked = place->first;
   if (is_new) {
     // It has seen the key's bucket before, and not this.
     const auto bucket = t.buckets.find({read.space, std::string(routing::bucket_of(read.key))});
@@ -222,7 +223,6 @@ void transaction_manager_core::took_read(transaction& t, const call& asked, read
     return abort(t, "key " + read.key + " was changed by another");
   }
   entry.lock = std::max({entry.lock, read.lock, found.lock});
-  if (read.lock != lock_demand::none && (!t.last_locked || *t.last_locked < place->first)) t.last_locked = place->first;
   KAHUNA_FAULT_POINT("transaction.key_read");
   run(t);
 }
