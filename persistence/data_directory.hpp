@@ -60,6 +60,8 @@ class data_directory {
 
   const std::shared_ptr<ordered_store>& data() const { return data_; }
   const std::shared_ptr<raft_log_store>& log() const { return log_; }
+  // What was found damaged and made good by what is kept twice, in words for the operator; mostly nothing.
+  const std::string& repaired() const { return repaired_; }
 
  private:
   explicit data_directory(int lock) : lock_(lock) {}
@@ -67,6 +69,7 @@ class data_directory {
   int lock_;
   std::shared_ptr<ordered_store> data_;
   std::shared_ptr<raft_log_store> log_;
+  std::string repaired_;
 };
 
 }  // namespace kahuna::persistence
