@@ -137,7 +137,7 @@ struct tally {
 
 // What becomes of a node that is started on a damaged directory.
 std::string outcome_of(cluster& nodes, const std::string& what) {
-  constexpr milliseconds patience(20'000);
+  constexpr milliseconds patience(60'000);
   const auto log_bytes = nodes.log(1).size();
   const auto said = [&] { return nodes.log(1).substr(log_bytes); };
   nodes.start(1);
