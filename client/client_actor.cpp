@@ -315,6 +315,7 @@ caf::behavior client_actor(self_pointer self, client_actor_options options) {
       [=](list_submission& s) { submit_list(self, std::move(s.query), s.timeout, std::move(s.done)); },
       [=](cluster_submission& asked) { submit_inquiry(self, asked); },
       [=](const leader_transfer_submission& order) { order_transfer(self, order); },
+      [=](const client_errand& errand) { errand.run(); },
       [=](const client_drain&) {
         self->state.is_drain_sent = false;
         honour(self);

@@ -289,6 +289,7 @@ std::optional<start_failure> running_node::implementation::spawn_partitions() {
     settings.manager.options.written_bytes_max = options.max_value_size + (1 << 20);
     settings.manager.seed = random_number();
     settings.manager.clock = &clock;
+    settings.manager.metrics = &metrics;
     settings.store = stores.back().get();
     settings.clock = &clock;
     settings.events = events.get();
