@@ -260,10 +260,12 @@ class partition_core {
                                                    timestamp as_of) const;
   template <class Predicate>
   std::optional<txn::transaction_id> first_promise(Predicate&& is_meant) const;
-  std::optional<txn::transaction_id> reader_past_expiry(const operation& op) const;
-  std::optional<txn::transaction_id> reader_past_expiry(const std::string& key, const txn::transaction_id& reader) const;
-  std::optional<txn::transaction_id> reader_past_expiry_within(std::string_view prefix, const txn::transaction_id& reader) const;
-  bool has_read_what_expired(const prepared_transaction& prepared) const;
+  template <class Predicate>
+  std::optional<txn::transaction_id> first_promise_past_expiry(Predicate&& is_meant);
+  std::optional<txn::transaction_id> reader_past_expiry(const operation& op);
+  std::optional<txn::transaction_id> reader_past_expiry(const std::string& key, const txn::transaction_id& reader);
+  std::optional<txn::transaction_id> reader_past_expiry_within(std::string_view prefix, const txn::transaction_id& reader);
+  kv::wait_order order_of_wait(const operation& op, const txn::transaction_id& owner) const;
   // What has changed of what was read, in words, judged at `stamp`; nothing where all is as it was.
   result<std::optional<std::string>> find_change(const observation& seen, timestamp stamp, vote& out, proposal_number& rests_on);
   result<current_version> current_of(durability space, const std::string& key);
@@ -320,6 +322,7 @@ class partition_core {
   txn::lock_table locks_;
   bucket_watch watched_buckets_;
   upgrade_memory upgraded_;
+  std::uint64_t earliest_promise_expiry_ms_ = 0;  // a lower bound of what the open promises' reads are valid until
   std::map<txn::transaction_id, known_transaction> known_transactions_;  // that hold something here
   std::map<txn::transaction_id, std::vector<intended_write>> promised_ephemeral_writes_;
   std::map<txn::transaction_id, change_under_way> promises_under_way_;

@@ -247,6 +247,8 @@ void partition_core::evaluate_body(const partition_request& request, const parti
   known_transactions_.insert_or_assign(id, known_transaction{asked.term, asked.anchor, asked.deadline_ms, now, {}});
   locks_.promise(id);
 
+  if (verdict.valid_until_ms != 0) lower(earliest_promise_expiry_ms_, verdict.valid_until_ms);
+
   make_room(bytes_of(promise.writes));
   open_batch();
   open_batch_bytes_ += bytes_of(promise.writes) + payload_bytes(request.op);

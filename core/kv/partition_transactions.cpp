@@ -15,6 +15,7 @@
 //   - the leader here goes: locks are lost, promises are not; what waited is refused and tried again at the next leader.
 //   - the anchor's leader goes: nothing is decided that is not in the anchor's log; the next leader knows all that is.
 #include <algorithm>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -70,6 +71,7 @@ wait_order order_of(const operation& op) {
 // ever answered for.
 void partition_core::begin_serving(instant now) {
   has_begun_serving_ = true;
+  earliest_promise_expiry_ms_ = 0;
   manager_news::leadership change{role_.term, {}};
   for (const auto& [id, record] : transactions_.records()) change.records.push_back(record);
   ready_.manager.changes.push_back(std::move(change));
@@ -149,16 +151,23 @@ void partition_core::park_for_proposal(proposal_number proposal, const partition
 bool partition_core::acquire(const partition_request& request, const txn::transaction_id& owner, const std::string& resource,
                              txn::lock_mode mode, instant now) {
   const bool is_upgrade = mode == txn::lock_mode::exclusive && locks_.holds(owner, resource);
-  if (locks_.acquire(owner, resource, mode)) return true;
+  if (locks_.acquire(owner, resource, mode)) {
+    // Where it waited for something else, that was given up for this: a copy of an earlier request has come late.
+    if (const auto earlier = waiting_for_lock_.find(owner); earlier != waiting_for_lock_.end() && !locks_.is_waiting(owner)) {
+      due_.push_back(std::move(earlier->second));
+      waiting_for_lock_.erase(earlier);
+    }
+    return true;
+  }
   if (is_upgrade) upgraded_.note(resource, now);
   if (const auto earlier = waiting_for_lock_.find(owner); earlier != waiting_for_lock_.end()) {
     refuse_parked(earlier->second, {errc::unavailable, "the request was repeated"});
     waiting_for_lock_.erase(earlier);
   }
   waiting_for_lock_.emplace(owner, park(request, owner, now));
-  const auto order = order_of(request.op);
+  const auto order = order_of_wait(request.op, owner);
   for (const auto& holder : locks_.blockers_of(owner))
-    if (owner < holder || order != wait_order::first) tell(holder, {true, owner < holder, order, false});
+    if (owner < holder || order != wait_order::first) tell(holder, {order != wait_order::first, owner < holder, order, false});
   if (order == wait_order::out_of_order && locks_.waits_for_older(owner)) tell(owner, {false, false, order, true});
   return false;
 }
@@ -198,7 +207,7 @@ std::optional<txn::transaction_id> partition_core::writer_of(const operation& op
 
 // Who has promised to keep what it read of these keys, where that has expired since. The anchor judges by its own clock, which may be
 // behind: it may still commit, with a stamp below the expiry, and nobody who reads here that a key is gone may have come before that.
-std::optional<txn::transaction_id> partition_core::reader_past_expiry(const operation& op) const {
+std::optional<txn::transaction_id> partition_core::reader_past_expiry(const operation& op) {
   if (space_of(op) != durability::persistent) return std::nullopt;
   if (const auto* key = key_of(op)) return reader_past_expiry(*key, {});
   const auto* bucket = std::get_if<get_by_bucket_request>(&op);
@@ -208,19 +217,16 @@ std::optional<txn::transaction_id> partition_core::reader_past_expiry(const oper
   return reader_past_expiry_within(prefix, {});
 }
 
-std::optional<txn::transaction_id> partition_core::reader_past_expiry(const std::string& key, const txn::transaction_id& reader) const {
-  const auto bucket = resource_of_bucket_of(durability::persistent, key);
-  if (!locks_.has_promised_holder(resource_of_key(durability::persistent, key)) && !locks_.has_promised_holder(bucket)) return std::nullopt;
-  return first_promise([&](const prepared_transaction& prepared) {
+std::optional<txn::transaction_id> partition_core::reader_past_expiry(const std::string& key, const txn::transaction_id& reader) {
+  return first_promise_past_expiry([&](const prepared_transaction& prepared) {
     const auto has = [](const std::vector<std::string>& names, std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
-    return prepared.id != reader && has_read_what_expired(prepared) &&
-           (has(prepared.read_keys, key) || has(prepared.read_buckets, routing::bucket_of(key)));
+    return prepared.id != reader && (has(prepared.read_keys, key) || has(prepared.read_buckets, routing::bucket_of(key)));
   });
 }
 
-std::optional<txn::transaction_id> partition_core::reader_past_expiry_within(std::string_view prefix, const txn::transaction_id& reader) const {
-  return first_promise([&](const prepared_transaction& prepared) {
-    return prepared.id != reader && has_read_what_expired(prepared) &&
+std::optional<txn::transaction_id> partition_core::reader_past_expiry_within(std::string_view prefix, const txn::transaction_id& reader) {
+  return first_promise_past_expiry([&](const prepared_transaction& prepared) {
+    return prepared.id != reader &&
            (std::any_of(prepared.read_keys.begin(), prepared.read_keys.end(), [&](const std::string& key) { return key.starts_with(prefix); }) ||
             std::any_of(prepared.read_buckets.begin(), prepared.read_buckets.end(), [&](const std::string& name) {
               const auto bucket = name + '/';
@@ -229,8 +235,19 @@ std::optional<txn::transaction_id> partition_core::reader_past_expiry_within(std
   });
 }
 
-bool partition_core::has_read_what_expired(const prepared_transaction& prepared) const {
-  return prepared.valid_until_ms != 0 && prepared.valid_until_ms <= unix_ms(stamp_);
+// Nearly always no promise has anything in it that expires so soon: then this looks at none.
+template <class Predicate>
+std::optional<txn::transaction_id> partition_core::first_promise_past_expiry(Predicate&& is_meant) {
+  const auto now_ms = unix_ms(stamp_);
+  if (now_ms < earliest_promise_expiry_ms_) return std::nullopt;
+  auto earliest = std::numeric_limits<std::uint64_t>::max();
+  const auto found = first_promise([&](const prepared_transaction& prepared) {
+    if (prepared.valid_until_ms == 0) return false;
+    earliest = std::min(earliest, prepared.valid_until_ms);
+    return prepared.valid_until_ms <= now_ms && is_meant(prepared);
+  });
+  if (!found) earliest_promise_expiry_ms_ = earliest;
+  return found;
 }
 
 // `as_of`: only those matter whose commit may be at or below it; 0: all.
@@ -299,6 +316,12 @@ void partition_core::wake(instant now) {
 
 // --- asking the anchor --------------------------------------------------------------------------------------------
 
+// What it is about to do may need two locks, of which it holds the first.
+wait_order partition_core::order_of_wait(const operation& op, const txn::transaction_id& owner) const {
+  const auto order = order_of(op);
+  return order == wait_order::first && !is_single_operation(owner) && locks_.holds_any(owner) ? wait_order::in_order : order;
+}
+
 // Of a wait that has just begun: a circle is to be broken at once. One that is not known is a single operation, which is over in a
 // moment; one that has promised waits for nobody.
 void partition_core::tell(const txn::transaction_id& id, transaction_query what) {
@@ -335,7 +358,7 @@ void partition_core::sweep_transactions(instant now) {
       continue;
     }
     if (now - parked.since >= patience) {
-      const auto order = order_of(parked.request.op);
+      const auto order = order_of_wait(parked.request.op, owner);
       for (const auto& blocker : locks_.blockers_of(owner)) {
         auto& asked = to_ask[blocker];
         if (locks_.is_promised(blocker)) continue;

@@ -90,7 +90,11 @@ void transaction_manager_core::took_vote(transaction& t, const call& asked, cons
     t.valid_until_ms = verdict.valid_until_ms;
   t.awaited.erase(asked.partition);
   if (!t.awaited.empty() && !(t.in == phase::preparing && KAHUNA_PLANTED("transaction.one_vote_is_enough"))) return;
-  if (t.in == phase::validating) return finish_committed(t, t.voted, {});
+  if (t.in == phase::validating) {
+    // Each partition judges expiry by its own clock, and repeated reads were judged by the one here.
+    if (t.valid_until_ms != 0 && t.valid_until_ms <= unix_ms(stamp_)) return abort(t, "a key that it read has expired");
+    return finish_committed(t, t.voted, {});
+  }
   send_commit(t);
 }
 

@@ -23,6 +23,8 @@ constexpr std::size_t finished_max = 100'000;
 // A transaction that an older one waits for has so long to end; less where its client does nothing.
 constexpr duration grace = std::chrono::milliseconds(500);
 constexpr duration idle_grace = std::chrono::milliseconds(100);
+// That it waits for an older one is said again while it does so; after so long without a word the older one has gone.
+constexpr duration stuck_for = std::chrono::milliseconds(400);
 
 bool is_worth_repeating(errc code) {
   return code == errc::not_leader || code == errc::unavailable || code == errc::overloaded || code == errc::timeout ||
@@ -281,9 +283,10 @@ void transaction_manager_core::hear_of(transaction& t, const transaction_query& 
   if (t.in == phase::committing) return;
   constexpr std::string_view why = "an older transaction needs what it holds";
   const bool is_waiting = t.in == phase::active && !t.answer;
-  t.is_wanted = t.is_wanted || (news.is_wanted && news.order != wait_order::first);
-  t.is_stuck = t.is_stuck || (news.is_stuck && is_waiting && t.order == wait_order::out_of_order);
-  if (t.is_wanted && t.is_stuck) return abort(t, "it would wait for another transaction that waits for it");
+  t.is_wanted = t.is_wanted || news.is_wanted;
+  if (news.is_stuck && is_waiting && t.order == wait_order::out_of_order) t.stuck_at = now_;
+  const bool is_stuck = is_waiting && t.stuck_at && now_ - *t.stuck_at < stuck_for;
+  if (t.is_wanted && is_stuck) return abort(t, "it would wait for another transaction that waits for it");
   if (!news.is_wound) return;
   if (!t.wounded_at) t.wounded_at = now_;
   const bool is_idle = t.answer && now_ - t.answered_at >= idle_grace;
@@ -315,7 +318,7 @@ void transaction_manager_core::take_question(const manager_news::question& quest
   if (KAHUNA_PLANTED("transaction.resolved_without_asking"))
     return resolve(question.id, question.term, options_.self, timestamp{}, question_patience);
   const bool is_under_way = !questions_under_way_.insert(question.id).second;
-  if (is_under_way && !question.what.is_wanted && !question.what.is_stuck) return;
+  if (is_under_way && !question.what.is_wanted && !question.what.is_wound && !question.what.is_stuck) return;
   call c;
   c.what = purpose::question;
   c.id = question.id;

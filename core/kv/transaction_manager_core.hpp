@@ -34,8 +34,8 @@ struct manager_options {
   std::size_t transactions_max = 16'384;               // open at a time; beyond it: overloaded
   std::size_t keys_max = 10'000;                       // that one transaction reads or writes, and buckets
   std::size_t written_bytes_max = 2 << 20;             // of one transaction
-  std::size_t read_bytes_max = 64 << 20;               // of one transaction: the values of the keys that it reads are kept
-  std::size_t kept_bytes_max = 128 << 20;              // values that all have read and written; beyond it none begins: overloaded
+  std::size_t read_bytes_max = 64 << 20;               // of one transaction: the keys that it reads are kept, with their values
+  std::size_t kept_bytes_max = 128 << 20;              // that all have read and written; beyond it none begins (overloaded), beyond twice as much none goes on
   std::size_t named_bytes_max = 1 << 20;               // the names of the keys that it touches: they travel with its commit
 };
 
@@ -135,7 +135,7 @@ class transaction_manager_core {
     std::optional<key_name> last_locked;  // the last of the keys that it holds, in their order
     wait_order order = wait_order::first;  // of what it asks for now
     bool is_wanted = false;                // somebody who holds something waits for what it holds
-    bool is_stuck = false;                 // it waits out of order for an older one
+    std::optional<instant> stuck_at;       // when it was last said to wait out of order for an older one
     bool must_not_wait = false;            // an older one does, for it
     std::optional<instant> wounded_at;     // when an older one wanted what it holds, for the first time
     instant answered_at;                   // its last step was

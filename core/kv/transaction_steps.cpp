@@ -146,7 +146,7 @@ void transaction_manager_core::run_step(transaction& t, const Step& step) {
       if (known != t.buckets.end() && step.space == durability::persistent) list.list.view = known->second.view;
       c.op = about(t, partition, std::move(list));
       if (lock != lock_demand::none) t.touched.insert(partition);
-      t.is_stuck = false;
+      t.stuck_at.reset();
       t.order = wait_order::out_of_order;
     }
     send(std::move(c));
@@ -183,7 +183,7 @@ transaction_manager_core::working_key* transaction_manager_core::need_key(transa
   c.what = purpose::read;
   c.id = t.header.id;
   c.partition = partition;
-  t.is_stuck = false;
+  t.stuck_at.reset();
   t.order = wait_order::out_of_order;
   if (known == t.keys.end() && t.buckets.empty() && (!t.last_locked || *t.last_locked < key_name{space, key}))
     t.order = t.last_locked ? wait_order::in_order : wait_order::first;
@@ -207,10 +207,14 @@ void transaction_manager_core::took_read(transaction& t, const call& asked, read
       t.keys.erase(place);
       return abort(t, "key " + read.key + " was changed by another");
     }
-    const auto bytes = found.newest ? found.newest->value.size() : 0;
+    const auto bytes = sizeof(working_key) + read.key.size() + (found.newest ? found.newest->value.size() : 0);
+    if (kept_bytes_ + bytes > 2 * options_.kept_bytes_max) {
+      t.keys.erase(place);
+      return abort(t, "the transactions of its partition have read and written more than is kept for them; begin it again later");
+    }
     if (t.read_bytes + bytes > options_.read_bytes_max) {
       t.keys.erase(place);
-      return answer(t, error{errc::invalid_argument, "the values that a transaction reads have at most " +
+      return answer(t, error{errc::invalid_argument, "what a transaction reads has at most " +
                                                          std::to_string(options_.read_bytes_max) + " bytes; split it, or read as of a moment"});
     }
     t.read_bytes += bytes;

@@ -49,11 +49,13 @@ bool lock_table::acquire(const transaction_id& owner, std::string_view resource_
   if (state.waits_for && *state.waits_for != name) stop_waiting(owner, state);
 
   const bool is_against = is_held_against(resource, owner, mode);
+  const bool has_waited = state.waits_for.has_value();
   // Who waits already keeps the place, with the mode that is wanted now.
   std::erase_if(resource.waiters, [&](const waiter& w) { return w.owner == owner; });
   state.waits_for.reset();
   if (!is_against && is_first_in_line(resource, owner, mode)) {
     hold(resource, name, owner, mode);
+    if (has_waited) grant_waiters(name);  // its claim was a stronger one before
     return true;
   }
   const auto place = std::find_if(resource.waiters.begin(), resource.waiters.end(), [&](const waiter& w) { return owner < w.owner; });
@@ -147,21 +149,27 @@ std::optional<transaction_id> lock_table::promised_writer(std::string_view resou
   return std::nullopt;
 }
 
-bool lock_table::has_promised_holder(std::string_view resource) const {
-  const auto found = resources_.find(std::string(resource));
-  return found != resources_.end() && std::any_of(found->second.holders.begin(), found->second.holders.end(),
-                                                  [&](const auto& holder) { return is_promised(holder.first); });
-}
-
 std::vector<transaction_id> lock_table::blockers_of(const transaction_id& owner) const {
   std::vector<transaction_id> blockers;
   const auto found = owners_.find(owner);
   if (found == owners_.end() || !found->second.waits_for) return blockers;
   const auto& resource = resources_.at(*found->second.waits_for);
   const auto own = std::find_if(resource.waiters.begin(), resource.waiters.end(), [&](const waiter& w) { return w.owner == owner; });
+  const bool is_holder = resource.holders.contains(owner);  // stands behind nobody
+  const auto stands_in_the_way = [&](std::uint8_t modes) {
+    return !go_together(modes, own->mode) ||
+           (!is_holder && std::any_of(resource.waiters.begin(), own, [&](const waiter& w) {
+              return !goes_with(w.mode, own->mode) && !go_together(modes, w.mode);
+            }));
+  };
   for (const auto& [holder, modes] : resource.holders)
-    if (holder != owner && !go_together(modes, own->mode)) blockers.push_back(holder);
+    if (holder != owner && stands_in_the_way(modes)) blockers.push_back(holder);
   return blockers;
+}
+
+bool lock_table::holds_any(const transaction_id& owner) const {
+  const auto found = owners_.find(owner);
+  return found != owners_.end() && !found->second.held.empty();
 }
 
 bool lock_table::holds(const transaction_id& owner, std::string_view resource) const {

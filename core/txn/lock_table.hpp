@@ -54,14 +54,13 @@ class lock_table {
   // Who has promised to write it, if anybody has and it is not `reader`.
   std::optional<transaction_id> promised_writer(std::string_view resource, const transaction_id& reader = {}) const;
 
-  // Whether anybody who holds it has promised.
-  bool has_promised_holder(std::string_view resource) const;
 
   // Whether a waiting owner waits for an older one that holds what it wants, or stands in line for it.
   bool waits_for_older(const transaction_id& owner) const;
-  // Whom a waiting owner waits for: the holders in its way.
+  // Whom a waiting owner waits for: the holders in its way, and in that of older ones who stand before it.
   std::vector<transaction_id> blockers_of(const transaction_id& owner) const;
 
+  bool holds_any(const transaction_id& owner) const;
   bool holds(const transaction_id& owner, std::string_view resource) const;
   bool is_promised(const transaction_id& owner) const;
   bool is_waiting(const transaction_id& owner) const;
