@@ -36,6 +36,7 @@ class counting_device final : public persistence::log_device {
   }
   std::uint64_t incarnation_of(node_id peer) const override { return log_->incarnation_of(peer); }
   std::optional<error> remember_peer(node_id peer, std::uint64_t incarnation) override { return log_->remember_peer(peer, incarnation); }
+  std::optional<error> record_replica(partition_id partition, bool is_hosted) override { return log_->record_replica(partition, is_hosted); }
 
   int added = 0;
   int commits = 0;
@@ -61,7 +62,8 @@ link_handle::behavior_type wire(link_handle::pointer self, node_id from, node_id
         if (there == net->raft_peers.end() || there->second.empty()) return;
         self->send(there->second.at(output.partition.value), std::move(input));
       },
-      [](const forward_requests&) {}, [](const forward_replies&) {}, [](const leaders_changed&) {}, [](const node_tick&) {},
+      [](const forward_requests&) {}, [](const forward_replies&) {}, [](const leaders_changed&) {},
+      [](const messages::map_news&) {}, [](const messages::group_order&) {}, [](const messages::group_report&) {}, [](const node_tick&) {},
       [=](const stop&) { self->quit(); },
   };
 }
@@ -91,6 +93,10 @@ gateway_handle::behavior_type listening_gateway(gateway_handle::pointer self, st
       [](const link_broken&) {},
       [](const link_changed&) {},
       [](const node_tick&) {},
+      [](const map_changed&) {},
+      [](const links_changed&) {},
+      [](const replicas_changed&) {},
+      [](const membership_answered&) {},
       [=](const stop&) { self->quit(); },
   };
 }
@@ -149,7 +155,7 @@ struct fixture : test_coordinator_fixture<> {
     n.log = std::move(*opened);
     n.device = std::make_shared<counting_device>(n.log);
     n.heard = std::make_shared<told>();
-    n.cluster = sys.spawn(cluster_actor, cluster_settings{id, map});
+    n.cluster = sys.spawn(cluster_actor, cluster_settings{id, map, std::chrono::milliseconds(50), &silent_metrics(), &silent_log(), {}, nullptr});
     n.gateway = sys.spawn(listening_gateway, n.heard);
     // In the product it is detached, on a thread of its own; here everything takes its turn.
     n.data_keeper = sys.spawn(data_keeper_actor, n.data_disk);
@@ -173,7 +179,6 @@ struct fixture : test_coordinator_fixture<> {
       settings.manager.clock = n.clock.get();
       settings.manager.options = {settings.raft.partition, partitions};
       settings.events = &silent_log();
-      settings.map = map;
       settings.raft.options.log_bytes_kept = 2000;
       settings.raft.options.log_bytes_max = 20'000;
       settings.snapshot_piece_bytes = 500;
@@ -183,8 +188,10 @@ struct fixture : test_coordinator_fixture<> {
     }
     net->raft_peers[id] = *peers;
     std::map<partition_id, raft_peer_handle> raft_peers;
+    std::map<partition_id, partition_handle> hosted;
     for (std::uint32_t p = 0; p < partitions; ++p) raft_peers[partition_id{p}] = peers->at(p);
-    anon_send(n.cluster, cluster_wiring{n.gateway, n.links, raft_peers, n.hosted, n.log_writer});
+    for (std::uint32_t p = 0; p < partitions; ++p) hosted[partition_id{p}] = n.hosted[p];
+    anon_send(n.cluster, cluster_wiring{n.gateway, n.links, raft_peers, hosted, n.log_writer, {}});
     anon_send(n.data_keeper, hosted_partitions{n.hosted});
     n.is_up = true;
     run_jobs();
