@@ -211,8 +211,16 @@ void accept(self_pointer self, gateway_session& session, std::uint16_t version) 
   send_frame(self, session, messages::frame_kind::welcome,
              messages::welcome{version, settings.self, settings.incarnation, settings.clock->now(), settings.map,
                                settings.value_bytes_max, bound});
+  session.map_version = settings.map.version;
   if (session.in == phase::client) send_frame(self, session, messages::frame_kind::leaders, known_leaders(state));
   if (session.in == phase::node) self->send(state.cluster, zone_heard{session.hello.node, session.hello.zone});
+}
+
+void send_map(self_pointer self, gateway_session& session) {
+  const auto& map = self->state.settings.map;
+  if (session.map_version >= map.version) return;
+  session.map_version = map.version;
+  send_frame(self, session, messages::frame_kind::map_news, messages::map_news{map.version, map});
 }
 
 complaint take_hello(self_pointer self, gateway_session& session, const messages::hello& hello) {
@@ -293,6 +301,7 @@ complaint take_cluster_request(self_pointer self, gateway_session& session, cons
       .then(
           [=](const node_status& status) {
             finish([&](gateway_session& asking) {
+              send_map(self, asking);
               send_frame(self, asking, messages::frame_kind::cluster_reply,
                          cluster_reply_of(self->state.settings.self, asked, status));
             });
@@ -564,13 +573,15 @@ void take_peer_checked(self_pointer self, const peer_checked& checked) {
   accept(self, *session, std::min(session->hello.version_max, messages::protocol_version_max));
 }
 
-// Clients go by the newest map as nodes do. Who was a member and is none any more is told so when it dials again.
+// Clients hear of members that come and go; who holds what they are told with what they ask of the cluster. Who was a member and is none
+// any more is told so when it dials again.
 void take_map(self_pointer self, const map_changed& news) {
   auto& state = self->state;
+  const bool are_members_others = state.settings.map.members != news.map.members;
   state.settings.map = news.map;
   std::vector<std::uint64_t> former;
   for (const auto& [handle, session] : state.sessions) {
-    if (session->in == phase::client) send_frame(self, *session, messages::frame_kind::map_news, messages::map_news{news.map.version, news.map});
+    if (session->in == phase::client && are_members_others && session->unread_bytes <= state.settings.session_unread_bytes_max) send_map(self, *session);
     if (session->in == phase::node && routing::is_former(news.map, session->hello.node)) former.push_back(session->number);
   }
   for (const auto number : former)

@@ -206,33 +206,39 @@ void membership_core::advance() {
   }
 }
 
+// Looked at again at every tick, so nothing is copied before there is something to change.
 std::optional<partition_map> membership_core::next_version() {
-  auto later = *map_;
-  for (auto& m : later.members) {
-    if (m.state == member_state::joining && reachable_.contains(m.id)) m.state = member_state::active;
-    if (const auto told = zones_.find(m.id); told != zones_.end()) m.zone = told->second;
+  const auto& map = *map_;
+  const auto has_come = [&](const member& m) { return m.state == member_state::joining && reachable_.contains(m.id); };
+  const auto zone_of = [&](const member& m) -> const std::string& {
+    const auto told = zones_.find(m.id);
+    return told != zones_.end() ? told->second : m.zone;
+  };
+  const auto is_gone = [&](const member& m) { return is_giving_up(map, m) && !is_held_by(map, m.id); };
+  if (std::any_of(map.members.begin(), map.members.end(), [&](const member& m) { return has_come(m) || zone_of(m) != m.zone || is_gone(m); })) {
+    auto later = map;
+    later.members.clear();
+    for (auto m : map.members) {
+      if (is_gone(m)) {
+        later.former.push_back({m.id, m.name});
+        continue;
+      }
+      if (has_come(m)) m.state = member_state::active;
+      m.zone = zone_of(m);
+      later.members.push_back(std::move(m));
+    }
+    // A name lives on in whoever has it now.
+    std::erase_if(later.former, [&](const former_member& gone) { return find_member(later, gone.name) != nullptr; });
+    std::sort(later.former.begin(), later.former.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+    if (later.former.size() > former_members_max)
+      later.former.erase(later.former.begin(), later.former.end() - static_cast<std::ptrdiff_t>(former_members_max));
+    return later;
   }
-  std::vector<node_id> gone;
-  for (const auto& m : later.members)
-    if (is_giving_up(later, m) && !is_held_by(later, m.id)) gone.push_back(m.id);
-  for (const auto node : gone) {
-    later.former.push_back({node, find_member(later, node)->name});
-    // The name lives on in whoever has it now.
-    const auto name = later.former.back().name;
-    std::erase_if(later.members, [&](const member& m) { return m.id == node; });
-    if (find_member(later, name) != nullptr) later.former.pop_back();
-  }
-  std::sort(later.former.begin(), later.former.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
-  if (later.former.size() > former_members_max)
-    later.former.erase(later.former.begin(), later.former.end() - static_cast<std::ptrdiff_t>(former_members_max));
-  if (later != *map_) return later;
-
-  const bool is_one_under_way =
-      std::any_of(later.placements.begin(), later.placements.end(), [](const placement& held) { return !held.is_settled(); });
-  if (is_one_under_way) return retargeted(later);
+  if (std::any_of(map.placements.begin(), map.placements.end(), [](const placement& held) { return !held.is_settled(); })) return retargeted(map);
   if (now_ - stepped_at_ < options_.step_interval) return std::nullopt;
-  auto step = next_step(later, usable());
+  auto step = next_step(map, usable());
   if (!step) return std::nullopt;
+  auto later = map;
   later.placements[step->partition.value].target = std::move(step->replicas);
   return later;
 }

@@ -3,10 +3,13 @@
 #include "caf/test/unit_test.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
+#include "core/base/prng.hpp"
 #include "tests/support/cluster_fixture.hpp"
 #include "tests/support/register_load.hpp"
 
@@ -194,6 +197,62 @@ CAF_TEST(the one who leads the system partition dies while members change) {
   nodes.start(node);
   CAF_CHECK_EQUAL(nodes.status(1, "cluster remove n4"), "removed");
   check(load, {nodes.endpoint(1), nodes.endpoint(2), nodes.endpoint(3)});
+}
+
+// KAHUNA_FULL=1 for many rounds; KAHUNA_SEED repeats a run's choices.
+CAF_TEST(members change while any node is killed at any moment) {
+  const char* given = std::getenv("KAHUNA_SEED");
+  const auto seed = given != nullptr ? std::strtoull(given, nullptr, 10) : static_cast<std::uint64_t>(history_now()) % 1'000'000;
+  CAF_MESSAGE("KAHUNA_SEED=" << seed);
+  kahuna::prng dice(seed);
+  members_cluster nodes;
+  nodes.start_all_and_wait();
+  register_load load(nodes.endpoints());
+  load.start();
+  CAF_REQUIRE(load.wait_for_answers(200, milliseconds(10'000)));
+  std::vector<int> members{1, 2, 3};
+  for (int round = is_full() ? 20 : 3; round > 0; --round) {
+    const auto at = dice.below(members.size());
+    const int going = members[at];
+    const int coming = nodes.add_node();
+    std::string command;
+    if (const auto what = dice.below(members.size() > 3 ? 3 : 2); what == 0) {
+      command = "cluster add " + nodes.entry(coming);
+      members.push_back(coming);
+    } else {
+      members.erase(members.begin() + static_cast<std::ptrdiff_t>(at));
+      command = "cluster remove " + nodes.node_name(going);
+      if (what == 1) {
+        command = "cluster replace " + nodes.node_name(going) + " " + nodes.entry(coming);
+        members.push_back(coming);
+      }
+    }
+    CAF_MESSAGE(command);
+    const auto asked = members[dice.below(2)];
+    static_cast<void>(run({cli_program(), "-c", nodes.endpoint(asked), "--timeout", "1000", "-e", command}));
+    if (members.back() == coming && !nodes.is_running(coming)) nodes.start(coming);
+    for (auto kills = dice.below(4); kills > 0; --kills) {
+      std::this_thread::sleep_for(milliseconds(dice.below(1500)));
+      const int victim = members[dice.below(members.size())];
+      if (!nodes.is_running(victim)) continue;
+      CAF_MESSAGE("kill -9 of " << nodes.node_name(victim));
+      nodes.kill(victim);
+      std::this_thread::sleep_for(milliseconds(dice.below(500)));
+      nodes.start(victim);
+      // One at a time: with two down a majority is gone.
+      CAF_REQUIRE(eventually(milliseconds(20'000), [&] { return nodes.is_running(victim) && nodes.is_ready(victim); }, milliseconds(20)));
+    }
+    std::string became;
+    const auto is_done = [&] {
+      became = nodes.status(members[0], command);
+      return became == "added" || became == "removed" || became == "replaced";
+    };
+    if (!eventually(milliseconds(60'000), is_done, milliseconds(100))) CAF_FAIL(command << " is " << became);
+    CAF_REQUIRE(load.wait_for_answers(200, milliseconds(10'000)));
+  }
+  std::vector<std::string> endpoints;
+  for (const int member : members) endpoints.push_back(nodes.endpoint(member));
+  check(load, endpoints);
 }
 
 CAF_TEST(six nodes hold three replicas of each partition evenly and lead evenly) {
