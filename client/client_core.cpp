@@ -85,6 +85,7 @@ void client_core::dispatch(std::uint64_t sequence, instant now) {
   }
   if (map_ && !request.partition) return answer(sequence, error{errc::invalid_argument, "there is no such partition"}, now);
   if (request.issued_at == timestamp{} && observed_ != timestamp{}) request.issued_at = estimated_now(now);
+  bool is_leader_needed = false;
   if (request.partition && kv::is_write(request.op) && kv::space_of(request.op) == kv::durability::ephemeral) {
     const auto term = leaders_[request.partition->value].term;
     if (!request.may_be_applied)
@@ -93,10 +94,13 @@ void client_core::dispatch(std::uint64_t sequence, instant now) {
       return answer(sequence, error{errc::timeout, "the leader changed while the ephemeral write was under way; it may have been applied, "
                                                    "and went with that leader"},
                     now);
+    is_leader_needed = request.term == term_id{};
+    if (is_leader_needed)
+      request.last_error = error{errc::unavailable, "no leader of partition " + std::to_string(request.partition->value) + " is known"};
   }
-  const auto slot = map_ ? choose_slot(request) : std::nullopt;
+  const auto slot = map_ && !is_leader_needed ? choose_slot(request) : std::nullopt;
   if (!slot) {
-    request.retry_at = request.deadline;  // until a node is reached
+    request.retry_at = request.deadline;  // until a node is reached, or a leader known
     due_.add(sequence, request.deadline);
     return;
   }

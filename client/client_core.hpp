@@ -9,7 +9,8 @@
 //   3. of a write that was judged and not done, only the last attempt's answer is passed on: an attempt before it may be
 //      judged otherwise later, and then the partition has the last one's answer.
 //   4. `unavailable` is answered only where no attempt can have been applied.
-//   5. an ephemeral write that may have been applied is not tried at the leader of another term: it would be applied twice.
+//   5. an ephemeral write is sent to a leader of a known term, and where it may have been applied to none of another term: it
+//      would be applied twice.
 //
 // A request's ways: waiting (for a node, a leader, or a pause to pass) → at a node → answered, or waiting again when
 //   the node does not lead, went away, or said nothing within the time of an attempt.

@@ -160,8 +160,8 @@ struct client_request {
   std::uint64_t floor = 0;
   std::uint32_t attempt = 1;
   std::uint32_t budget_ms = 0;  // what is left of its deadline; the node answers `timeout` by then
-  // Of an ephemeral write: the term of the leader that it is meant for; 0: of whichever leads. Another one has other keys and
-  // does not know which writes were applied to those of before, so it takes none that were meant for them.
+  // Of an ephemeral write: the term of the leader that it is meant for. Another one has other keys and does not know which
+  // writes were applied to those of before, so it takes none that were meant for them, and none that name no leader.
   term_id term;
   kv::operation op;
 

@@ -272,6 +272,7 @@ std::optional<start_failure> running_node::implementation::open_data() {
     return start_failure{wrong->is_damage ? 4 : 2, wrong->message};
   directory = std::move(std::get<std::unique_ptr<persistence::data_directory>>(opened));
   if (member.is_new) events->write(severity::info, "data directory made", {{"data_dir", options.data_dir}});
+  if (!directory->repaired().empty()) events->write(severity::warn, "data directory repaired", {{"what", directory->repaired()}});
   data_keeper = system.spawn<caf::detached>(actors::data_keeper_actor, directory->data());
   log_writer = system.spawn<caf::detached>(actors::log_writer_actor, directory->log(), &metrics, data_keeper, log_bytes_to_flush);
   return std::nullopt;

@@ -24,6 +24,9 @@ namespace fs = std::filesystem;
 constexpr const char* lock_name = "LOCK";
 constexpr const char* identity_name = "identity";
 constexpr const char* new_identity_name = "identity.new";
+// Opening the stores writes out what their journals hold, a write buffer each at most. RocksDB does not take it well if there is
+// no room in the middle of that (docs/incidents/0008).
+constexpr std::uintmax_t free_bytes_min = 64 << 20;
 
 open_failure usage(std::string message) { return {false, std::move(message)}; }
 open_failure damage(std::string message) { return {true, std::move(message)}; }
@@ -103,6 +106,10 @@ open_result<std::unique_ptr<data_directory>> data_directory::open(const std::str
   fs::create_directories(path, failure);
   if (failure) return usage(path + ": can't be made: " + failure.message());
 
+  if (const auto space = fs::space(path, failure); !failure && space.available < free_bytes_min)
+    return usage(path + ": No space left on device: " + std::to_string(space.available >> 20) + " MiB are free, a start needs " +
+                 std::to_string(free_bytes_min >> 20) + "; make room");
+
   const auto lock_path = path + '/' + lock_name;
   const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock < 0) return usage(lock_path + ": " + system_error_text());
@@ -127,6 +134,7 @@ open_result<std::unique_ptr<data_directory>> data_directory::open(const std::str
   if (!data) return failure_of(data.error(), path + "/data");
   auto mark = synced_mark::open(path + "/log.synced", is_new);
   if (!mark) return failure_of(mark.error(), path + "/log.synced");
+  if ((*mark)->is_half_damaged()) opened->repaired_ = path + "/log.synced: one of its two numbers was damaged, the other one counts";
   auto log_store = raft_log_store::open(std::shared_ptr<ordered_store>(std::move(*log)), std::move(*mark), std::move(fatal));
   if (!log_store) return damage(path + "/log: " + log_store.error().message);
 

@@ -68,6 +68,8 @@ class data_directory {
 
   const std::shared_ptr<ordered_store>& data() const { return data_; }
   const std::shared_ptr<raft_log_store>& log() const { return log_; }
+  // What was found damaged and made good by what is kept twice, in words for the operator; mostly nothing.
+  const std::string& repaired() const { return repaired_; }
 
  private:
   data_directory(int lock, std::string path) : lock_(lock), path_(std::move(path)) {}
@@ -77,6 +79,7 @@ class data_directory {
   identity identity_;
   std::shared_ptr<ordered_store> data_;
   std::shared_ptr<raft_log_store> log_;
+  std::string repaired_;
 };
 
 }  // namespace kahuna::persistence

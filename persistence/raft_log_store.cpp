@@ -81,7 +81,10 @@ result<std::unique_ptr<synced_mark>> synced_mark::open(const std::string& path, 
   for (std::size_t slot = 0; slot < 2; ++slot) {
     if (count < static_cast<ssize_t>((slot + 1) * slot_bytes)) continue;
     const auto number = read_be64(bytes.data() + slot * slot_bytes);
-    if (slot_of(number) != std::string_view(bytes.data() + slot * slot_bytes, slot_bytes)) continue;
+    if (slot_of(number) != std::string_view(bytes.data() + slot * slot_bytes, slot_bytes)) {
+      mark->is_half_damaged_ = true;
+      continue;
+    }
     is_one_whole = true;
     mark->number_ = std::max(mark->number_, number);
   }

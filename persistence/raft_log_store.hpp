@@ -37,6 +37,8 @@ class synced_mark {
   synced_mark& operator=(const synced_mark&) = delete;
 
   std::uint64_t number() const { return number_; }
+  // Of the two numbers that were found one was damaged, and the other counts: torn by a power failure, or by something worse.
+  bool is_half_damaged() const { return is_half_damaged_; }
   // Reaches the kernel, not yet the disk: it may lag behind the store after a power failure, and never leads it.
   void set(std::uint64_t number);
 
@@ -45,6 +47,7 @@ class synced_mark {
 
   int descriptor_;
   std::uint64_t number_;
+  bool is_half_damaged_ = false;
 };
 
 class raft_log_store final : public log_device {

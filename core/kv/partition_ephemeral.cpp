@@ -4,12 +4,13 @@
 // under the lease, or once a round confirms that this replica still leads. Why that is linearizable: whatever is answered
 // was evaluated before any other leader could have served, and in the order of evaluation; with the leadership goes the
 // whole space, and the next leader's starts empty. Why a retry is applied once: the window remembers what this leadership
-// applied, and a write that was sent to an earlier one is not taken: it may have been applied there, been seen, and be gone.
+// applied, and a write that does not name this one is not taken: it may have been applied by an earlier one, been seen, and be gone.
 #include <type_traits>
 #include <utility>
 
 #include "core/base/check.hpp"
 #include "core/base/planted_bug.hpp"
+#include "core/base/sometimes.hpp"
 #include "core/kv/operations/delete.hpp"
 #include "core/kv/operations/exists.hpp"
 #include "core/kv/operations/extend.hpp"
@@ -36,9 +37,12 @@ void partition_core::evaluate_ephemeral(partition_request request, instant now) 
     return reply_when_read_is_safe(std::move(reply), now);
   }
 
-  if (request.term != term_id{} && request.term != role_.term)
-    return reply_now(request.origin, error{errc::not_leader, "the leader of partition " + std::to_string(id_.value) +
-                                                                 " that the ephemeral write was sent to does not lead any more"});
+  // Not one that names none either: it may be a repetition of what an earlier leadership has applied (docs/incidents/0007).
+  if (request.term != role_.term) {
+    KAHUNA_SOMETIMES("partition.ephemeral_write_for_another_leadership");
+    return reply_now(request.origin, error{errc::not_leader, "the ephemeral write is not meant for this leader of partition " +
+                                                                 std::to_string(id_.value)});
+  }
   const auto known = ephemeral_window_.lookup(request.client, request.sequence);
   if (known.what == request_window::verdict::answered)
     return reply_when_read_is_safe(waiting_reply(request.origin, repeated_answer(request.op, known.result), true), now);

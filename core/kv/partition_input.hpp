@@ -24,7 +24,7 @@ struct partition_request {
   std::uint32_t attempt = 1;  // how often the client has sent it, this time included
   std::uint64_t floor = 0;    // the client has heard the answers of all its writes here below
   timestamp issued_at;        // when the client first sent it, by its estimate of the cluster's clock
-  term_id term;               // of an ephemeral write: of the leadership that it is meant for; 0: any
+  term_id term;               // of an ephemeral write: of the leadership that it is meant for; no other takes it
   operation op;
   bool is_internal = false;  // the system's own: may touch reserved names
   instant deadline{};        // whoever asked does not wait any longer then; instant{}: nobody has said

@@ -3,47 +3,14 @@
 #define FAIL CAF_FAIL
 #include "caf/test/dsl.hpp"
 
-#include <algorithm>
-#include <memory>
-
-#include "actors/cluster_actor.hpp"
-#include "actors/data_keeper_actor.hpp"
-#include "actors/log_writer_actor.hpp"
-#include "actors/partition_actor.hpp"
-#include "actors/transaction_manager_actor.hpp"
-#include "core/base/prng.hpp"
 #include "messages/codec/portable_archive.hpp"
-#include "persistence/data_store.hpp"
-#include "persistence/memory_store.hpp"
-#include "persistence/raft_log_store.hpp"
+#include "tests/actor/actor_nodes.hpp"
 
 using namespace kahuna;
 using namespace kahuna::actors;
+using namespace kahuna::testing;
 
 namespace {
-
-// A log device that counts its syncs and can be held up.
-class counting_device final : public persistence::log_device {
- public:
-  explicit counting_device(std::shared_ptr<persistence::raft_log_store> log) : log_(std::move(log)) {}
-  void add(partition_id partition, const raft::log_write& write) override {
-    log_->add(partition, write);
-    ++added;
-  }
-  std::optional<error> commit() override {
-    ++commits;
-    return log_->commit();
-  }
-  std::uint64_t incarnation_of(node_id peer) const override { return log_->incarnation_of(peer); }
-  std::optional<error> remember_peer(node_id peer, std::uint64_t incarnation) override { return log_->remember_peer(peer, incarnation); }
-  std::optional<error> record_replica(partition_id partition, bool is_hosted) override { return log_->record_replica(partition, is_hosted); }
-
-  int added = 0;
-  int commits = 0;
-
- private:
-  std::shared_ptr<persistence::raft_log_store> log_;
-};
 
 // What the network between the nodes knows; the links of the test share it.
 struct network {
@@ -121,26 +88,9 @@ gateway_handle::behavior_type listening_gateway(gateway_handle::pointer self, st
 }
 
 constexpr std::uint32_t partitions = 2;
-constexpr std::size_t log_bytes_to_flush = 5000;
 
-struct node {
-  node_id id;
-  std::shared_ptr<persistence::memory_store> log_disk = std::make_shared<persistence::memory_store>();
-  std::shared_ptr<persistence::memory_store> data_disk = std::make_shared<persistence::memory_store>();
-  std::unique_ptr<node_clock> clock;
-
-  std::shared_ptr<counting_device> device;
-  std::shared_ptr<persistence::raft_log_store> log;
-  std::vector<std::unique_ptr<persistence::data_store>> stores;
-  std::vector<std::unique_ptr<raft::log_reader>> readers;
+struct node : actor_node {
   std::shared_ptr<told> heard = std::make_shared<told>();
-  cluster_handle cluster;
-  gateway_handle gateway;
-  log_writer_handle log_writer;
-  data_keeper_handle data_keeper;
-  std::map<node_id, link_handle> links;
-  std::vector<partition_handle> hosted;
-  bool is_up = false;
 };
 
 struct fixture : test_coordinator_fixture<> {
@@ -160,6 +110,7 @@ struct fixture : test_coordinator_fixture<> {
     for (auto& [id, n] : nodes)
       if (n.is_up) kill(id);
     net->raft_peers.clear();
+    net->clusters.clear();
     run_jobs();
   }
 
@@ -169,89 +120,28 @@ struct fixture : test_coordinator_fixture<> {
 
   void start(node_id id) {
     auto& n = nodes[id];
-    const auto fatal = [](const error& e) { CAF_FAIL(e.message); };
-    auto opened = persistence::raft_log_store::open(n.log_disk, nullptr, fatal);
-    n.log = std::move(*opened);
-    n.device = std::make_shared<counting_device>(n.log);
     n.heard = std::make_shared<told>();
-    n.cluster = sys.spawn(cluster_actor, cluster_settings{id, map, std::chrono::milliseconds(50), &silent_metrics(), &silent_log(), {}, nullptr});
-    n.gateway = sys.spawn(listening_gateway, n.heard);
-    // In the product it is detached, on a thread of its own; here everything takes its turn.
-    n.data_keeper = sys.spawn(data_keeper_actor, n.data_disk);
-    n.log_writer = sys.spawn(log_writer_actor, n.device, &silent_metrics(), n.data_keeper, log_bytes_to_flush);
-    for (const auto& member : map.members)
-      if (member.id != id) n.links[member.id] = sys.spawn(wire, id, member.id, net);
-    auto peers = std::make_shared<std::vector<raft_peer_handle>>();
-    for (std::uint32_t p = 0; p < partitions; ++p) {
-      auto store = persistence::data_store::open(n.data_disk, partition_id{p}, fatal);
-      n.stores.push_back(std::move(*store));
-      n.readers.push_back(n.log->reader(partition_id{p}));
-      partition_settings settings;
-      settings.raft.partition = partition_id{p};
-      settings.raft.self = id;
-      settings.raft.voters.voters = routing::replicas_of(map, partition_id{p});
-      settings.raft.found = *n.log->load(partition_id{p}, n.stores.back()->applied_index(), n.stores.back()->snapshot());
-      settings.raft.log = n.readers.back().get();
-      settings.raft.seed = dice.next();
-      settings.store = n.stores.back().get();
-      settings.clock = n.clock.get();
-      settings.manager.clock = n.clock.get();
-      settings.manager.options = {settings.raft.partition, partitions};
-      settings.events = &silent_log();
-      settings.raft.options.log_bytes_kept = 2000;
-      settings.raft.options.log_bytes_max = 20'000;
-      settings.snapshot_piece_bytes = 500;
-      n.hosted.push_back(sys.spawn(partition_actor, settings, partition_peers{n.gateway, n.log_writer, n.data_keeper, n.cluster, n.links},
-                                   [peers](raft_peer_handle peer) { peers->push_back(std::move(peer)); }));
-      run_jobs();
-    }
-    net->raft_peers[id] = *peers;
+    actor_nodes_settings settings;
+    settings.raft.log_bytes_kept = 2000;
+    settings.raft.log_bytes_max = 20'000;
+    settings.fatal = [](const error& e) { CAF_FAIL(e.message); };
+    settings.make_gateway = [&](node_id) -> gateway_handle { return sys.spawn(listening_gateway, n.heard); };
+    settings.make_link = [&](node_id from, node_id to) -> link_handle { return sys.spawn(wire, from, to, net); };
+    start_actors(n, sys, map, settings, dice, [&] { run_jobs(); });
+    net->raft_peers[id] = n.raft_peers;
     net->clusters[id] = n.cluster;
-    std::map<partition_id, raft_peer_handle> raft_peers;
-    std::map<partition_id, partition_handle> hosted;
-    for (std::uint32_t p = 0; p < partitions; ++p) raft_peers[partition_id{p}] = peers->at(p);
-    for (std::uint32_t p = 0; p < partitions; ++p) hosted[partition_id{p}] = n.hosted[p];
-    anon_send(n.cluster, cluster_wiring{n.gateway, n.links, raft_peers, hosted, n.log_writer, {}});
-    anon_send(n.data_keeper, hosted_partitions{n.hosted});
-    n.is_up = true;
-    run_jobs();
   }
 
-  // Its actors end at once; what was not synced is lost.
   void kill(node_id id) {
-    auto& n = nodes[id];
     net->raft_peers[id].clear();
     net->clusters.erase(id);
-    for (auto& hosted : n.hosted) anon_send_exit(hosted, caf::exit_reason::kill);
-    anon_send_exit(n.cluster, caf::exit_reason::kill);
-    anon_send_exit(n.gateway, caf::exit_reason::kill);
-    anon_send_exit(n.log_writer, caf::exit_reason::kill);
-    anon_send_exit(n.data_keeper, caf::exit_reason::kill);
-    for (auto& [peer, link] : n.links) anon_send_exit(link, caf::exit_reason::kill);
-    n.hosted.clear();
-    n.links.clear();
-    n.cluster = cluster_handle();
-    n.gateway = gateway_handle();
-    n.log_writer = log_writer_handle();
-    n.data_keeper = data_keeper_handle();
+    end_actors(nodes[id]);
     run_jobs();
-    n.stores.clear();
-    n.readers.clear();
-    n.device.reset();
-    n.log.reset();
-    n.log_disk->lose_unsynced();
-    n.data_disk->lose_unsynced();
-    n.is_up = false;
+    lose_power(nodes[id]);
     net->unreachable.insert(id);
   }
 
-  // Whoever has something to do goes next by lot.
-  void run_jobs() {
-    while (!sched.jobs.empty()) {
-      std::swap(sched.jobs.front(), sched.jobs[dice.below(sched.jobs.size())]);
-      sched.run_once();
-    }
-  }
+  void run_jobs() { run_in_any_order(sched, dice); }
 
   void pass(std::chrono::milliseconds time) {
     for (; time.count() > 0; time -= std::chrono::milliseconds(10)) {
@@ -292,6 +182,7 @@ struct fixture : test_coordinator_fixture<> {
     request.client = 5;
     request.sequence = sequence;
     request.issued_at = timestamp_at(wall_ms());
+    request.term = nodes[at].heard->leaders[partition_id{partition}].term;
     request.op = std::move(op);
     client_operations work;
     work.requests.push_back(std::move(request));

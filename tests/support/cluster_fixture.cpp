@@ -135,6 +135,11 @@ std::optional<exit_state> cluster::stop(int node, milliseconds patience) {
   return at(node).running->wait(patience);
 }
 
+std::optional<exit_state> cluster::wait_for_end(int node, milliseconds patience) {
+  KAHUNA_CHECK(at(node).running.has_value(), node);
+  return at(node).running->wait(patience);
+}
+
 void cluster::pause(int node) {
   KAHUNA_CHECK(is_running(node), node, log(node));
   at(node).running->send(SIGSTOP);

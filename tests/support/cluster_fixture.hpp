@@ -85,6 +85,8 @@ class cluster {
   void kill_all();
   // SIGTERM; how it ended, if it did so within `patience`.
   std::optional<exit_state> stop(int node, milliseconds patience = milliseconds(5000));
+  // How a node that ends by itself did, if it does within `patience`.
+  std::optional<exit_state> wait_for_end(int node, milliseconds patience);
   void pause(int node);   // SIGSTOP
   void resume(int node);  // SIGCONT
 

@@ -82,7 +82,21 @@ void network_lab::isolate(int node) {
     if (other != node) cut(node, other);
 }
 
+bool network_lab::slow_down(int node, int kilobits_per_second) {
+  const auto tc = program("tc");
+  if (tc.empty()) return false;
+  const auto made = run(in_namespace(namespace_of(node), {tc, "qdisc", "replace", "dev", "eth0", "root", "tbf", "rate",
+                                                           std::to_string(kilobits_per_second) + "kbit", "burst", "4kb", "latency", "400ms"}));
+  if (made.status == 0) slow_.push_back(node);
+  return made.status == 0;
+}
+
 void network_lab::heal() {
+  for (const int node : slow_) {
+    const auto made = run(in_namespace(namespace_of(node), {program("tc"), "qdisc", "del", "dev", "eth0", "root"}));
+    KAHUNA_CHECK(made.status == 0, made.error);
+  }
+  slow_.clear();
   for (const auto& [from, to] : cuts_) {
     const auto made = run(in_namespace(namespace_of(from), ip({"route", "del", "blackhole", address(to) + "/32"})));
     KAHUNA_CHECK(made.status == 0, made.error);

@@ -26,6 +26,9 @@ class network_lab {
   void cut_one_way(int from, int to);
   void cut(int one, int other);
   void isolate(int node);  // from all other nodes
+  // What the node sends, to whomever, goes at this rate at most, and waits up to 400 ms for it; what comes faster than that is lost.
+  // False: this kernel can't do it.
+  bool slow_down(int node, int kilobits_per_second);
   void heal();
 
  private:
@@ -37,6 +40,7 @@ class network_lab {
   int nodes_;
   std::vector<process> keepers_;  // each keeps a namespace alive
   std::vector<std::pair<int, int>> cuts_;
+  std::vector<int> slow_;
 };
 
 }  // namespace kahuna::testing

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/kv/operation_routing.hpp"
+
 namespace kahuna::testing {
 
 using messages::frame_kind;
@@ -46,7 +48,17 @@ std::optional<messages::welcome> wire_client::shake_hands(std::uint64_t client_i
   auto welcome = messages::decode<messages::welcome>(answer->body);
   if (!welcome) return std::nullopt;
   observed_ = welcome->now;
+  map_ = welcome->map;
+  const auto leaders = receive_frame(steady_clock::now() + patience);
+  if (!leaders || leaders->kind != frame_kind::leaders) return std::nullopt;
+  take_leaders(leaders->body);
   return std::move(welcome).value();
+}
+
+void wire_client::take_leaders(const std::string& body) {
+  if (const auto news = messages::decode<messages::leaders>(body))
+    for (const auto& entry : news->partitions)
+      if (entry.leader != no_node) terms_[entry.partition] = entry.term;
 }
 
 bool wire_client::send(std::uint64_t sequence, kv::operation op, milliseconds budget) {
@@ -54,6 +66,7 @@ bool wire_client::send(std::uint64_t sequence, kv::operation op, milliseconds bu
   request.sequence = sequence;
   request.issued_at = observed_;
   request.budget_ms = static_cast<std::uint32_t>(budget.count());
+  if (const auto partition = kv::partition_of(map_, op); partition && terms_.contains(*partition)) request.term = terms_.at(*partition);
   request.op = std::move(op);
   messages::client_requests requests;
   requests.observed = observed_;
@@ -66,6 +79,7 @@ std::optional<messages::client_reply> wire_client::receive(milliseconds patience
   while (replies_.empty()) {
     const auto frame = receive_frame(deadline);
     if (!frame) return std::nullopt;
+    if (frame->kind == frame_kind::leaders) take_leaders(frame->body);
     if (frame->kind != frame_kind::client_replies) continue;
     auto decoded = messages::decode<messages::client_replies>(frame->body);
     if (!decoded) return std::nullopt;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -49,10 +50,13 @@ class wire_client {
     std::string body;
   };
   std::optional<raw_frame> receive_frame(steady_clock::time_point deadline);
+  void take_leaders(const std::string& body);
 
   tcp_socket socket_;
   std::optional<std::uint32_t> awaited_bytes_;  // of a frame whose header has come
   timestamp observed_;
+  routing::partition_map map_;
+  std::map<partition_id, term_id> terms_;  // of the leaders that the node has told of
   std::vector<messages::client_reply> replies_;  // that came together with one that was given out
 };
 

@@ -1,5 +1,5 @@
-// Links between nodes that are cut, both ways and one way, between network namespaces: no answer is wrong, and those that still have a
-// majority go on. KAHUNA_FULL: longer. Needs the privilege to make network namespaces; is skipped with a message without it.
+// Links between nodes that are cut, both ways and one way, and slow, between network namespaces: no answer is wrong, and those that still
+// have a majority go on. KAHUNA_FULL: longer. Needs the privilege to make network namespaces; is skipped with a message without it.
 #define CAF_SUITE system_links
 #include "caf/test/unit_test.hpp"
 
@@ -19,13 +19,14 @@ std::shared_ptr<network_lab> lab() {
   return built;
 }
 
-// Cuts in turn: a pair of nodes, a node from all others, what a leader sends, what it hears. `has_gone_on` waits for progress.
+// Cuts in turn: a pair of nodes, a node from all others, what a leader sends, what it hears; then what a leader sends is slow.
+// `has_gone_on` waits for progress.
 template <class Progress>
 void cut_links(cluster& nodes, network_lab& network, int rounds, Progress&& has_gone_on) {
   for (int round = 0; round < rounds; ++round) {
     const int leader = nodes.busiest_leader();
     const int other = leader % nodes.size() + 1;
-    switch (round % 4) {
+    switch (round % 5) {
       case 0: network.cut(leader, other); break;
       case 1: network.isolate(leader); break;
       case 2: network.cut_one_way(leader, other); break;
@@ -33,13 +34,16 @@ void cut_links(cluster& nodes, network_lab& network, int rounds, Progress&& has_
         for (int node = 1; node <= nodes.size(); ++node)
           if (node != leader) network.cut_one_way(node, leader);
         break;
+      case 4:
+        if (!network.slow_down(leader, 800)) CAF_MESSAGE("no link was slow: this kernel has no token bucket filter");
+        break;
     }
     const auto cut_at = steady_clock::now();
     CAF_CHECK(has_gone_on());
     network.heal();
     const auto healed_at = steady_clock::now();
     CAF_CHECK(has_gone_on());
-    CAF_MESSAGE("round " << round << ": " << std::lround(elapsed_ms(cut_at, healed_at)) << " ms cut, then "
+    CAF_MESSAGE("round " << round << ": " << std::lround(elapsed_ms(cut_at, healed_at)) << " ms cut or slow, then "
                          << std::lround(elapsed_ms(healed_at, steady_clock::now())) << " ms");
   }
 }
@@ -56,7 +60,7 @@ CAF_TEST(single operations are linearizable while links are cut) {
   nodes.start_all_and_wait();
   register_load load(nodes.endpoints());
   load.start();
-  cut_links(nodes, *network, is_full() ? 24 : 4, [&] { return load.wait_for_answers(is_full() ? 5'000 : 1'000, milliseconds(30'000)); });
+  cut_links(nodes, *network, is_full() ? 25 : 5, [&] { return load.wait_for_answers(is_full() ? 5'000 : 1'000, milliseconds(30'000)); });
   load.stop();
   const auto counts = load.counts();
   CAF_MESSAGE(counts.writes_acknowledged << " writes acknowledged, " << counts.writes_refused << " refused, " << counts.writes_unknown
@@ -72,7 +76,7 @@ CAF_TEST(transactions are strictly serializable while links are cut) {
   nodes.start_all_and_wait();
   append_load load(nodes.endpoints(), {.locking = locking_choice::mixed});
   load.start();
-  cut_links(nodes, *network, is_full() ? 24 : 4, [&] { return load.wait_for_commits(is_full() ? 2'200 : 150, milliseconds(60'000)); });
+  cut_links(nodes, *network, is_full() ? 25 : 5, [&] { return load.wait_for_commits(is_full() ? 2'200 : 150, milliseconds(60'000)); });
   load.stop();
   CAF_MESSAGE(load.summary());
   auto reader = connect_or_fail(nodes.endpoints());

@@ -31,6 +31,7 @@ void client::rest() {
 }
 
 void client::ask(kv::operation op, std::int64_t patience, outcome_handler done) {
+  if (board_.w.percent(board_.w.options.forget_percent)) leaders_.clear();
   auto r = std::make_shared<under_way>();
   r->partition = *kv::partition_of(routing::partition_map{0, static_cast<std::uint32_t>(board_.w.options.partitions), 1, {}}, op);
   r->request.client = id_;
@@ -59,7 +60,7 @@ void client::attempt(std::shared_ptr<under_way> r) {
   }
   ++request.attempt;
   const auto to = known.node != no_node && !w.dice.chance(1, 25) ? static_cast<int>(known.node.value) - 1
-                                                                 : static_cast<int>(w.dice.below(board_.nodes.size()));
+                                                                 : static_cast<int>(w.dice.below(board_.node_count()));
   board_.ask(network::outside, to, r->partition, request, clock_.last(), w.options.attempt_ms * 1'000, [this, r](const answer& a) {
     clock_.observe(a.now);
     auto& leader = leaders_[r->partition];

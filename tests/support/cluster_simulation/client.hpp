@@ -11,8 +11,8 @@
 
 #include "core/base/hlc.hpp"
 #include "tests/checkers/append_history.hpp"
+#include "tests/support/cluster_simulation/exchange.hpp"
 #include "tests/support/cluster_simulation/history.hpp"
-#include "tests/support/cluster_simulation/node.hpp"
 
 namespace kahuna::testing {
 
@@ -25,7 +25,7 @@ struct outcome {
 
 class client {
  public:
-  client(switchboard& board, std::uint64_t id) : board_(board), id_(id) {}
+  client(exchange& board, std::uint64_t id) : board_(board), id_(id) {}
   virtual ~client() = default;
 
   virtual void begin_work() = 0;
@@ -40,7 +40,7 @@ class client {
   void rest();
   std::uint64_t wall_ms() const;
 
-  switchboard& board_;
+  exchange& board_;
   const std::uint64_t id_;
   hlc clock_;  // the highest stamp that it has heard of
   bool is_working_ = true;
@@ -67,7 +67,7 @@ class client {
 // Sets, deletes and reads single keys, conditionally or not, of both durabilities.
 class register_client final : public client {
  public:
-  register_client(switchboard& board, std::uint64_t id, history& h) : client(board, id), history_(h) {}
+  register_client(exchange& board, std::uint64_t id, history& h) : client(board, id), history_(h) {}
   void begin_work() override;
 
   static std::string key_name(int number);
@@ -84,7 +84,7 @@ class register_client final : public client {
 // Transactions over lists of numbers: reads lists, and appends to what it has read.
 class append_client final : public client {
  public:
-  append_client(switchboard& board, std::uint64_t id, history& h) : client(board, id), history_(h) {}
+  append_client(exchange& board, std::uint64_t id, history& h) : client(board, id), history_(h) {}
   void begin_work() override;
 
   static constexpr int buckets = 2;

@@ -156,12 +156,11 @@ void node::send_to_peer(node_id peer, partition_id partition, std::vector<raft::
 }
 
 void node::reply(std::uint64_t origin, kv::operation_response response) {
-  const auto asked = board_.questions_.find(origin);
+  const auto partition = board_.partition_asked(origin);
   const auto era = eras_.find(origin);
-  if (asked == board_.questions_.end()) return;
-  const auto& raft = replica_of(asked->second.partition).raft();
-  answer a{std::move(response), clock_.last(), era == eras_.end() ? term_id{} : era->second, raft.leader(), raft.term()};
-  board_.net.send(number_, asked->second.from, network::copies::maybe_two, [this, origin, a = std::move(a)] { board_.answered(origin, a); });
+  if (!partition) return;
+  const auto& raft = replica_of(*partition).raft();
+  board_.reply(number_, origin, {std::move(response), clock_.last(), era == eras_.end() ? term_id{} : era->second, raft.leader(), raft.term()});
 }
 
 void node::ask_remote(partition_id from, kv::remote_request asked) {
@@ -229,33 +228,14 @@ void node::has_installed_a_snapshot() {
 
 // --- the switchboard ----------------------------------------------------------------------------------------------
 
-void switchboard::ask(int from, int to, partition_id partition, kv::partition_request request, timestamp clock,
-                      std::int64_t budget_us, answer_handler done) {
-  const auto token = next_token_++;
-  questions_[token] = {from, partition, std::move(done)};
-  request.origin = token;
-  // A client's connection brings nothing twice: what it sends again is another attempt, and says so.
-  const auto copies = from == network::outside ? network::copies::one : network::copies::maybe_two;
-  net.send(from, to, copies, [this, to, partition, clock, budget_us, request = std::move(request)] {
-    auto& asked = *nodes[static_cast<std::size_t>(to)];
-    asked.deliver([&asked, partition, clock, budget_us, request] {
-      asked.observe_remote(clock);
-      auto arrived = request;
-      arrived.deadline = asked.steady_now() + duration(budget_us);
-      asked.replica_of(partition).take_operations({std::move(arrived)});
-    });
+void switchboard::arrive(int to, partition_id partition, kv::partition_request request, timestamp clock, std::int64_t budget_us) {
+  auto& asked = *nodes[static_cast<std::size_t>(to)];
+  asked.deliver([&asked, partition, clock, budget_us, request = std::move(request)] {
+    asked.observe_remote(clock);
+    auto arrived = request;
+    arrived.deadline = asked.steady_now() + duration(budget_us);
+    asked.replica_of(partition).take_operations({std::move(arrived)});
   });
-  w.at(budget_us, [this, token] {
-    answered(token, {error{errc::timeout, "no answer came in time"}, {}, {}, no_node, {}});
-  });
-}
-
-void switchboard::answered(std::uint64_t token, const answer& a) {
-  const auto found = questions_.find(token);
-  if (found == questions_.end()) return;
-  const auto done = std::move(found->second.done);
-  questions_.erase(found);
-  done(a);
 }
 
 }  // namespace kahuna::testing

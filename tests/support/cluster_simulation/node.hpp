@@ -8,14 +8,14 @@
 
 #include "core/base/hlc.hpp"
 #include "persistence/memory_store.hpp"
+#include "tests/support/cluster_simulation/exchange.hpp"
 #include "tests/support/cluster_simulation/log_disk.hpp"
-#include "tests/support/cluster_simulation/network.hpp"
 #include "tests/support/cluster_simulation/observer.hpp"
 #include "tests/support/cluster_simulation/replica.hpp"
 
 namespace kahuna::testing {
 
-struct switchboard;
+class switchboard;
 
 class node {
  public:
@@ -91,38 +91,17 @@ class node {
   bool is_flushing_ = false;
 };
 
-// What an operation came to, and what the node that answered knows of the partition's leader.
-struct answer {
-  kv::operation_response response;
-  timestamp now;
-  term_id era;  // of the leadership that answered
-  node_id leader;
-  term_id term;
-};
+class switchboard final : public exchange {
+ public:
+  explicit switchboard(world& shared) : exchange(shared) {}
 
-struct switchboard {
-  explicit switchboard(world& shared) : w(shared), net(shared) {}
+  std::size_t node_count() const override { return nodes.size(); }
 
-  using answer_handler = std::function<void(const answer&)>;
-  // Asks a node; the first answer counts, and after the budget it is that none came.
-  void ask(int from, int to, partition_id partition, kv::partition_request request, timestamp clock, std::int64_t budget_us,
-           answer_handler done);
-  void answered(std::uint64_t token, const answer& a);
-
-  world& w;
-  network net;
   observer watch;
   std::vector<std::unique_ptr<node>> nodes;
 
  private:
-  struct question {
-    int from;
-    partition_id partition;
-    answer_handler done;
-  };
-  friend class node;
-  std::map<std::uint64_t, question> questions_;
-  std::uint64_t next_token_ = 1;
+  void arrive(int to, partition_id partition, kv::partition_request request, timestamp clock, std::int64_t budget_us) override;
 };
 
 }  // namespace kahuna::testing

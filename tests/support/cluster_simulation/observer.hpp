@@ -6,7 +6,6 @@
 #pragma once
 
 #include <map>
-#include <stdexcept>
 #include <string>
 #include <tuple>
 
@@ -14,10 +13,6 @@
 #include "tests/support/raft_replica.hpp"
 
 namespace kahuna::testing {
-
-struct violation : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 class observer {
  public:

@@ -59,6 +59,7 @@ cluster_options cluster_options::drawn_from(std::uint64_t seed) {
     o.loss_percent = maybe(2, draw(1, 10));
     o.cut_interval_ms = o.transfer_interval_ms = o.pause_interval_ms = 0;
   }
+  o.forget_percent = maybe(2, draw(1, 60));
   return o;
 }
 
@@ -67,7 +68,8 @@ std::string cluster_options::describe() const {
   out << "seed " << seed << ": " << nodes << " nodes, " << partitions << " partitions, reads by "
       << (reads == raft::read_mode::lease ? "lease" : "read-index") << ", tick " << tick_ms << " ms, small bounds " << has_small_bounds
       << ", checkpoint every " << checkpoint_entries << "; clients " << register_clients << '+' << append_clients << " keys " << keys
-      << " ephemeral " << ephemeral_percent << "% optimistic " << optimistic_percent << "% think " << think_ms_max << " ms attempts " << attempt_ms << " ms; delay "
+      << " ephemeral " << ephemeral_percent << "% optimistic " << optimistic_percent << "% think " << think_ms_max << " ms attempts " << attempt_ms << " ms forget "
+      << forget_percent << "%; delay "
       << delay_ms_max << " ms loss " << loss_percent << "% doubled " << double_percent << "% late " << late_percent << "% slow links "
       << slow_interval_ms << " cuts " << cut_interval_ms << "; disk " << disk_ms_max << " ms stalls " << stall_percent << "% sync errors "
       << sync_error_per_10k << "/10k flush " << flush_interval_ms << "; drift " << drift_percent << "% skew " << skew_ms_max << " ms jumps "

@@ -25,6 +25,7 @@ struct cluster_options {
   int optimistic_percent = 50;
   int think_ms_max = 30;
   int attempt_ms = 300;  // that a client waits before it asks again
+  int forget_percent = 0;  // of the operations are asked by a client as if it had just connected, and had heard of no leader
 
   // --- network
   int delay_ms_max = 3;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <stdexcept>
 #include <string_view>
 #include <vector>
 
@@ -12,6 +13,11 @@
 namespace kahuna::testing {
 
 using event = std::function<void()>;
+
+// Something that can't be was seen.
+struct violation : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 class world {
  public:

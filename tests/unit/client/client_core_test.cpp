@@ -248,6 +248,27 @@ CAF_TEST(an ephemeral write that may have been applied is not tried at another l
   CAF_CHECK_EQUAL(answer(persistent), "none");
 }
 
+// docs/incidents/0007: any leader takes what names none, and so may the next one take it again.
+CAF_TEST(an ephemeral write waits until a leader is known that it can be meant for) {
+  open(0, 1);
+  auto op = set("k");
+  std::get<kv::set_request>(op).space = kv::durability::ephemeral;
+  const auto write = submit(op);
+  const auto in_vain = submit(op, milliseconds(300));
+  const auto before = requests.size();
+  const auto read = submit(get("k"));
+  CAF_CHECK_EQUAL(requests.size(), before + 1);
+  reply(0, requests.back().request.sequence, kv::get_response{});
+  CAF_CHECK_EQUAL(answer(read), "answered");
+  pass(milliseconds(500));
+  CAF_CHECK_EQUAL(requests.size(), before + 1);
+  CAF_CHECK_EQUAL(answer(in_vain), "unavailable");
+  lead(1, 4);
+  CAF_REQUIRE_EQUAL(requests.size(), before + 2);
+  CAF_CHECK_EQUAL(requests.back().request.term, term_id{4});
+  CAF_CHECK_EQUAL(answer(write), "none");
+}
+
 CAF_TEST(news of a leader makes what waits try at once) {
   open_all();
   static_cast<void>(submit(set("k")));

@@ -800,7 +800,7 @@ CAF_TEST(the pages of an ephemeral list are one consistent read or are refused) 
   CAF_CHECK_EQUAL(answer(ask(request)), "view_lost");
 }
 
-CAF_TEST(an ephemeral write that was meant for an earlier leadership is not taken) {
+CAF_TEST(an ephemeral write that is not meant for this leadership is not taken) {
   lead(1);
   commit();
   const auto meant_for = [&](std::uint64_t meant_term) {
@@ -822,6 +822,8 @@ CAF_TEST(an ephemeral write that was meant for an earlier leadership is not take
   lead(3);
   commit();
   CAF_CHECK_EQUAL(answer(meant_for(1)), "not_leader");
+  // docs/incidents/0007: nor one that names no leadership; an earlier one may have applied it.
+  CAF_CHECK_EQUAL(answer(meant_for(0)), "not_leader");
   CAF_CHECK_EQUAL(answer(ask(ephemeral(get("lock")))), "not found");
   CAF_CHECK_EQUAL(answer(meant_for(3)), "set r0");
 }

@@ -94,6 +94,7 @@ struct partition_fixture {
     request.floor = floor;
     request.attempt = attempt;
     request.issued_at = timestamp_at(wall);
+    request.term = term;
     request.op = std::move(op);
     operations work;
     work.stamp = timestamp_at(wall);

@@ -255,6 +255,7 @@ CAF_TEST(a log that lost its synced end is refused) {
   const auto torn = synced_mark::open(path, false);
   CAF_REQUIRE(torn.has_value());
   CAF_CHECK_EQUAL((*torn)->number(), 3u);
+  CAF_CHECK((*torn)->is_half_damaged() && !(*lagging)->is_half_damaged());
   auto shortened = std::make_shared<memory_store>();
   const auto refused = raft_log_store::open(shortened, *synced_mark::open(path, false), fails);
   CAF_REQUIRE(!refused);
