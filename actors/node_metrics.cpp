@@ -12,6 +12,7 @@ class silence final : public node_metrics {
   void leader_changed() override {}
   void connections(std::size_t, std::size_t) override {}
   void connection_closed(std::string_view) override {}
+  void transactions_ended(std::uint64_t, std::uint64_t) override {}
   void mailbox_seen(std::string_view, std::size_t) override {}
 };
 

@@ -25,6 +25,8 @@ class node_metrics {
   virtual void leader_changed() = 0;
   virtual void connections(std::size_t clients, std::size_t nodes) = 0;
   virtual void connection_closed(std::string_view reason) = 0;  // by this side, for one of a few reasons
+  // So many more have ended since this was said last.
+  virtual void transactions_ended(std::uint64_t committed, std::uint64_t aborted) = 0;
   // Messages that wait for an actor, seen now and then. `actor` is its name: gateway, partition, raft_peer, log_writer.
   virtual void mailbox_seen(std::string_view actor, std::size_t waiting) = 0;
 };

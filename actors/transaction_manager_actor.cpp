@@ -30,6 +30,12 @@ void step(self_pointer self, kv::manager_input input) {
   self->send(self, drain{});
 }
 
+void report(transaction_manager_state& state) {
+  const auto committed = state.core->committed() - std::exchange(state.committed_reported, state.core->committed());
+  const auto aborted = state.core->aborted() - std::exchange(state.aborted_reported, state.core->aborted());
+  if (committed != 0 || aborted != 0) state.settings.metrics->transactions_ended(committed, aborted);
+}
+
 }  // namespace
 
 transaction_manager_handle::behavior_type transaction_manager_actor(self_pointer self, transaction_manager_settings settings,
@@ -43,7 +49,10 @@ transaction_manager_handle::behavior_type transaction_manager_actor(self_pointer
   return {
       [=](manager_update& update) { step(self, std::move(update.news)); },
       [=](manager_answers& answers) { step(self, kv::remote_answers{std::move(answers.replies)}); },
-      [=](const node_tick&) { step(self, kv::manager_tick{}); },
+      [=](const node_tick&) {
+        step(self, kv::manager_tick{});
+        report(self->state);
+      },
       [=](const drain&) {
         self->state.is_drain_sent = false;
         honour(self);

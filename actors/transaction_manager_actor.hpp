@@ -9,6 +9,7 @@
 
 #include "actors/interfaces.hpp"
 #include "actors/node_clock.hpp"
+#include "actors/node_metrics.hpp"
 #include "core/kv/transaction_manager_core.hpp"
 
 namespace kahuna::actors {
@@ -16,7 +17,8 @@ namespace kahuna::actors {
 struct transaction_manager_settings {
   kv::manager_options options;
   std::uint64_t seed = 1;
-  node_clock* clock = nullptr;  // outlives the actor
+  node_clock* clock = nullptr;                // outlives the actor
+  node_metrics* metrics = &silent_metrics();  // outlives the actor
 };
 
 struct transaction_manager_state {
@@ -27,6 +29,8 @@ struct transaction_manager_state {
   partition_handle partition;
   gateway_handle gateway;
   bool is_drain_sent = false;
+  std::uint64_t committed_reported = 0;
+  std::uint64_t aborted_reported = 0;
 };
 
 transaction_manager_handle::behavior_type transaction_manager_actor(

@@ -68,10 +68,8 @@ struct worker {
   std::size_t swapped = 0;  // which of them is under way
   std::map<std::string, operation_report> operations;
   // The transaction under way: what it reads and then writes, how far it is, and when it was first begun.
-  std::optional<client::transaction> transaction;
   std::vector<std::string> accounts;
-  std::size_t step = 0;
-  timestamp began_at{};
+  std::uint64_t attempts = 0;  // of the transaction that is under way
 };
 
 struct planned_operation {
@@ -179,8 +177,7 @@ class load {
   void submit(worker& w, clock::time_point started) {
     if (options_.workload == workload::rmw || options_.workload == workload::transfer) {
       choose_accounts(w);
-      w.began_at = {};
-      return begin(w, started);
+      return transact(w, started);
     }
     auto planned = plan(options_, w);
     client_.submit(std::move(planned.op), [this, &w, started, name = planned.name](const kv::operation_response& response) {
@@ -216,44 +213,41 @@ class load {
     w.accounts.push_back(key_of(options_, second));
   }
 
-  void begin(worker& w, clock::time_point started) {
+  void transact(worker& w, clock::time_point started) {
     client::transaction_options options;
     options.locking = options_.locking;
-    options.began_at = w.began_at;
-    w.step = 0;
-    client_.submit_begin(options, [this, &w, started](result<client::transaction> begun) {
-      if (!begun) return end_transaction(w, started, begun.error().code);
-      w.transaction.emplace(std::move(*begun));
-      w.began_at = w.transaction->began_at();
-      step(w, started);
-    });
+    w.attempts = 0;
+    client_.submit_transaction(
+        [this, &w](client::transaction& t, client::client::attempt_ended ended) {
+          ++w.attempts;
+          step(w, t, 0, std::move(ended));
+        },
+        options, [this, &w, started](const result<kv::commit_response>& committed) { end_transaction(w, started, committed); });
   }
 
-  void step(worker& w, clock::time_point started) {
+  void step(worker& w, client::transaction& t, std::size_t number, client::client::attempt_ended ended) {
     const auto accounts = w.accounts.size();
-    kv::transaction_step asked = kv::commit_step{};
-    if (w.step < accounts)
-      asked = kv::get_request{.key = w.accounts[w.step], .space = options_.durability};
-    else if (w.step < 2 * accounts)
-      asked = kv::set_request{.key = w.accounts[w.step - accounts], .value = random_value(w.dice, options_.value_bytes), .space = options_.durability};
-    w.transaction->submit(std::move(asked), [this, &w, started](const kv::operation_response& response) {
-      if (const auto* failure = std::get_if<error>(&response)) return end_transaction(w, started, failure->code);
-      if (w.step++ == 2 * w.accounts.size()) return end_transaction(w, started, std::nullopt);
-      step(w, started);
+    if (number == 2 * accounts) return ended(std::nullopt);
+    kv::transaction_step asked = kv::get_request{.key = w.accounts[number % accounts], .space = options_.durability};
+    if (number >= accounts)
+      asked = kv::set_request{.key = w.accounts[number - accounts], .value = random_value(w.dice, options_.value_bytes), .space = options_.durability};
+    t.submit(std::move(asked), [this, &w, &t, number, ended = std::move(ended)](const kv::operation_response& response) {
+      if (const auto* failure = std::get_if<error>(&response)) return ended(*failure);
+      step(w, t, number + 1, ended);
     });
   }
 
-  void end_transaction(worker& w, clock::time_point started, std::optional<errc> failure) {
+  void end_transaction(worker& w, clock::time_point started, const result<kv::commit_response>& committed) {
     const auto now = clock::now();
-    const bool is_measured = started >= measures_from_ && now <= ends_at_;
-    auto& part = w.operations[options_.workload == workload::rmw ? "rmw" : "transfer"];
-    if (failure == errc::aborted && now < ends_at_) {
-      part.retries += is_measured ? 1 : 0;
-      return begin(w, started);
-    }
     answered_.fetch_add(1, std::memory_order_relaxed);
-    if (is_measured && failure) ++part.errors[*failure];
-    if (is_measured && !failure) part.latency.record(std::chrono::duration_cast<microseconds>(now - started));
+    if (started >= measures_from_ && now <= ends_at_) {
+      auto& part = w.operations[options_.workload == workload::rmw ? "rmw" : "transfer"];
+      part.retries += w.attempts - 1;
+      if (committed)
+        part.latency.record(std::chrono::duration_cast<microseconds>(now - started));
+      else
+        ++part.errors[committed.error().code];
+    }
     next(w);
   }
 

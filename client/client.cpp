@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "client/client_actor.hpp"
+#include "client/transaction_attempts.hpp"
 #include "core/base/prng.hpp"
 #include "messages/connection/outbound_connection.hpp"
 
@@ -42,7 +43,7 @@ result<Response> unwrap(kv::operation_response response) {
 
 }  // namespace
 
-struct client::implementation {
+struct client::implementation : std::enable_shared_from_this<implementation> {
   struct lane {
     client_handle actor;
     std::shared_ptr<submission_queue> queue = std::make_shared<submission_queue>();
@@ -97,6 +98,13 @@ struct client::implementation {
   void submit_list(list_query query, std::function<void(result<key_list>)> done) {
     if (is_shut_down) return done(error{errc::unavailable, "the client was closed"});
     caf::anon_send(lanes.front().actor, list_submission{std::move(query), options.timeout, std::move(done)});
+  }
+
+  transaction_attempts attempts(const transaction_options& wanted);
+  transaction next_attempt(const transaction_attempts& attempts);
+
+  void run_later(std::chrono::microseconds pause, std::function<void()> run) {
+    if (!is_shut_down) caf::delayed_anon_send(lanes.front().actor, pause, client_errand{std::move(run)});
   }
 
   client_options options;
@@ -435,6 +443,16 @@ std::optional<error> wrong_in(const transaction_options& options) {
 
 }  // namespace
 
+transaction_attempts client::implementation::attempts(const transaction_options& wanted) {
+  const auto now = wall_clock();
+  return transaction_attempts(wanted, now, prng(now.value ^ next_transaction.load()));
+}
+
+transaction client::implementation::next_attempt(const transaction_attempts& attempts) {
+  return transaction(std::make_shared<lane_channel<implementation>>(shared_from_this(), choose_lane()), attempts.options(),
+                     attempts.options().began_at, next_transaction.fetch_add(1));
+}
+
 void client::submit_begin(transaction_options options, std::function<void(result<transaction>)> done) {
   if (auto wrong = wrong_in(options)) return done(std::move(*wrong));
   const auto channel = std::make_shared<lane_channel<implementation>>(implementation_, implementation_->choose_lane());
@@ -481,26 +499,81 @@ result<timestamp> client::read_clock() {
   return future.get();
 }
 
+// Locks first what attempts before have touched. Only those of the blocking form wait.
 result<kv::commit_response> client::run_transaction(const std::function<std::optional<error>(transaction&)>& body,
                                                     transaction_options options) {
   if (auto wrong = wrong_in(options)) return *wrong;
   const auto deadline = std::chrono::steady_clock::now() + implementation_->options.timeout;
-  const auto began_at = wall_clock();
-  prng dice(began_at.value ^ implementation_->next_transaction.load());
-  for (std::uint64_t pause_us_max = 1'000;; pause_us_max = std::min<std::uint64_t>(2 * pause_us_max, 100'000)) {
-    // The same age with every attempt: it grows old, and its turn comes.
-    transaction attempt(std::make_shared<lane_channel<implementation>>(implementation_, implementation_->choose_lane()), options, began_at,
-                        implementation_->next_transaction.fetch_add(1));
-    auto failure = body(attempt);
+  auto attempts = implementation_->attempts(options);
+  for (;;) {
+    transaction attempt = implementation_->next_attempt(attempts);
+    auto failure = attempts.locks().empty() ? std::nullopt : attempt.lock(attempts.locks());
+    if (!failure) failure = body(attempt);
     if (!failure) {
       auto committed = attempt.commit();
       if (committed) return committed;
       failure = committed.error();
     }
-    const auto pause = std::chrono::microseconds(dice.between(pause_us_max / 2, pause_us_max));
-    if (failure->code != errc::aborted || std::chrono::steady_clock::now() + pause >= deadline) return *failure;
+    if (failure->code != errc::aborted) return *failure;
+    const auto pause = attempts.lost(attempt.touched());
+    if (std::chrono::steady_clock::now() + pause >= deadline) return *failure;
     std::this_thread::sleep_for(pause);
   }
+}
+
+// The attempts of one submit_transaction(), one after the other. Held by whatever is to call it next; where that is dropped, because
+// the client has stopped, it says so.
+struct client::running_transaction : std::enable_shared_from_this<running_transaction> {
+  running_transaction(std::shared_ptr<implementation> of, transaction_options options) : owner(std::move(of)), attempts(owner->attempts(options)) {}
+  running_transaction(const running_transaction&) = delete;
+  running_transaction& operator=(const running_transaction&) = delete;
+  ~running_transaction() {
+    if (done) finish(error{errc::unavailable, "the client was closed"});
+  }
+
+  void begin_attempt() {
+    attempt.emplace(owner->next_attempt(attempts));
+    auto self = shared_from_this();
+    const auto run_body = [self] { self->body(*self->attempt, [self](std::optional<error> failure) { self->body_ended(std::move(failure)); }); };
+    if (attempts.locks().empty()) return run_body();
+    attempt->submit(kv::lock_step{attempts.locks()}, [self, run_body](kv::operation_response response) {
+      if (auto* failure = std::get_if<error>(&response)) return self->take_outcome(std::move(*failure));
+      run_body();
+    });
+  }
+
+  void body_ended(std::optional<error> failure) {
+    if (failure) return take_outcome(std::move(*failure));
+    attempt->submit(kv::commit_step{}, [self = shared_from_this()](kv::operation_response response) {
+      self->take_outcome(unwrap<kv::commit_response>(std::move(response)));
+    });
+  }
+
+  void take_outcome(result<kv::commit_response> outcome) {
+    if (outcome || outcome.error().code != errc::aborted) return finish(std::move(outcome));
+    const auto pause = attempts.lost(attempt->touched());
+    if (std::chrono::steady_clock::now() + pause >= deadline) return finish(std::move(outcome));
+    owner->run_later(pause, [self = shared_from_this()] { self->begin_attempt(); });
+  }
+
+  void finish(result<kv::commit_response> outcome) { std::exchange(done, nullptr)(std::move(outcome)); }
+
+  std::shared_ptr<implementation> owner;
+  transaction_attempts attempts;
+  std::chrono::steady_clock::time_point deadline;
+  std::function<void(transaction&, attempt_ended)> body;
+  std::function<void(result<kv::commit_response>)> done;
+  std::optional<transaction> attempt;
+};
+
+void client::submit_transaction(std::function<void(transaction&, attempt_ended)> body, transaction_options options,
+                                std::function<void(result<kv::commit_response>)> done) {
+  if (auto wrong = wrong_in(options)) return done(std::move(*wrong));
+  auto running = std::make_shared<running_transaction>(implementation_, options);
+  running->deadline = std::chrono::steady_clock::now() + implementation_->options.timeout;
+  running->body = std::move(body);
+  running->done = std::move(done);
+  running->begin_attempt();
 }
 
 }  // namespace kahuna::client

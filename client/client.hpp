@@ -85,10 +85,18 @@ class client {
   void submit_begin(transaction_options options, std::function<void(result<transaction>)> done);
 
   // Runs `body` in a transaction and commits it; where it was aborted, again, after a pause that is drawn and grows, until the
-  // client's timeout has passed. `body` returns an error to roll back and be done, `aborted` to begin again, or nothing to
+  // client's timeout has passed. What an attempt has touched the next one locks first, in the order of the keys' names, whatever
+  // `options.locking` says (transaction_attempts.hpp). `body` returns an error to roll back and be done, `aborted` to begin again, or nothing to
   // commit; it may run any number of times, and must not take what it read for granted before this returns.
   result<kv::commit_response> run_transaction(const std::function<std::optional<error>(transaction&)>& body,
                                               transaction_options options = {});
+
+  // The same without waiting. `body` is called for each attempt, on a thread of the client's or before this returns, and must not
+  // block: it submits steps to the transaction, which lives until the attempt has ended, and calls `ended` once, with what
+  // run_transaction's body returns. `done` runs once, likewise.
+  using attempt_ended = std::function<void(std::optional<error>)>;
+  void submit_transaction(std::function<void(transaction&, attempt_ended)> body, transaction_options options,
+                          std::function<void(result<kv::commit_response>)> done);
 
   // A moment at or behind everything that was acknowledged before: what a read as of it sees.
   result<timestamp> read_clock();
@@ -115,6 +123,7 @@ class client {
 
  private:
   struct implementation;
+  struct running_transaction;
   struct transfer;
   struct member_change;
   explicit client(std::shared_ptr<implementation> implementation);

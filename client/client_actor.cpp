@@ -382,6 +382,7 @@ caf::behavior client_actor(self_pointer self, client_actor_options options) {
         current.changes.push_back({{current.next_token++, std::move(asked.what)}, now_of(self) + asked.timeout, {}, std::move(asked.done)});
         want_drain(self);
       },
+      [=](const client_errand& errand) { errand.run(); },
       [=](const client_drain&) {
         self->state.is_drain_sent = false;
         honour(self);

@@ -88,6 +88,11 @@ struct membership_submission {
   std::function<void(std::optional<error>)> done;  // on the actor's thread; must not block
 };
 
+// What is to be done on the actor's thread, after a pause for instance; must not block. Destroyed undone if the client stops first.
+struct client_errand {
+  std::function<void()> run;
+};
+
 // Errors of all requests are caf::errors of the category "kahuna"; error_of() turns them back.
 using client_handle = caf::typed_actor<
     caf::replies_to<kv::set_request>::with<kv::set_response>,          // the operations of the contract's table
@@ -102,6 +107,7 @@ using client_handle = caf::typed_actor<
     caf::reacts_to<cluster_submission>,
     caf::reacts_to<leader_transfer_submission>,
     caf::reacts_to<membership_submission>,
+    caf::reacts_to<client_errand>,
     caf::reacts_to<stop_client>>;
 
 // Requires that the system loaded caf::io::middleman. Ends by stop_client.
@@ -133,3 +139,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::list_submission)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::cluster_submission)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::leader_transfer_submission)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::membership_submission)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::client_errand)

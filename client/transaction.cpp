@@ -1,6 +1,8 @@
 #include "client/transaction.hpp"
 
+#include <algorithm>
 #include <future>
+#include <map>
 #include <mutex>
 #include <sstream>
 #include <type_traits>
@@ -23,6 +25,8 @@ std::optional<partition_id> anchor_of(const kv::transaction_step& step, std::uin
           return routing::partition_of_key(partitions, s.key);
         else if constexpr (requires { s.bucket; })
           return routing::partition_of_bucket(partitions, s.bucket);
+        else if constexpr (requires { s.locks; })
+          return routing::partition_of_key(partitions, s.locks.empty() ? std::string() : s.locks.front().key);
         else
           return std::nullopt;
       },
@@ -46,10 +50,12 @@ struct transaction::state {
   bool is_commit_under_way = false;
   phase in = phase::open;
   std::string why;  // aborted
+  std::map<std::pair<kv::durability, std::string>, kv::lock_demand> touched;
 
   // What can be said without asking anybody; nothing: it is to be asked.
   std::optional<kv::operation_response> answer_here(const kv::transaction_step& step);
   kv::operation ask(kv::transaction_step step);
+  void touch(kv::durability space, const std::string& key, kv::lock_demand lock);
   void took(const kv::transaction_step& step, const kv::operation_response& response);
 };
 
@@ -71,6 +77,7 @@ std::optional<kv::operation_response> transaction::state::answer_here(const kv::
     return kv::commit_response{as_of != timestamp{} ? as_of : header.id.began_at};
   }
   if (as_of == timestamp{} || is_commit || is_rollback) return std::nullopt;
+  if (std::holds_alternative<kv::lock_step>(step)) return kv::lock_response{};
   if (std::holds_alternative<kv::get_request>(step) || std::holds_alternative<kv::exists_request>(step) ||
       std::holds_alternative<kv::get_by_bucket_request>(step))
     return std::nullopt;
@@ -98,7 +105,23 @@ kv::operation transaction::state::ask(kv::transaction_step step) {
     header.anchor = *anchor_of(step, channel->partitions());
     has_anchor = true;
   }
+  std::visit(
+      [&](const auto& s) {
+        if constexpr (requires { s.locks; })
+          for (const auto& wanted : s.locks) touch(wanted.space, wanted.key, wanted.lock);
+        else if constexpr (requires { s.key; })
+          touch(s.space, s.key, requires { s.as_of; } ? kv::lock_demand::shared : kv::lock_demand::exclusive);
+      },
+      step);
   return kv::transaction_request{header, number + 1, heard, std::move(step)};
+}
+
+void transaction::state::touch(kv::durability space, const std::string& key, kv::lock_demand lock) {
+  const auto known = touched.find({space, key});
+  if (known != touched.end())
+    known->second = std::max(known->second, lock);
+  else if (touched.size() < kv::locks_max)
+    touched.emplace(std::pair(space, key), lock);
 }
 
 void transaction::state::took(const kv::transaction_step& step, const kv::operation_response& response) {
@@ -158,6 +181,13 @@ std::string transaction::id() const {
 timestamp transaction::began_at() const { return state_->header.id.began_at; }
 
 timestamp transaction::moment() const { return state_->as_of; }
+
+std::vector<kv::wanted_lock> transaction::touched() const {
+  const std::lock_guard guard(state_->mutex);
+  std::vector<kv::wanted_lock> all;
+  for (const auto& [name, lock] : state_->touched) all.push_back({name.first, name.second, lock});
+  return all;
+}
 
 bool transaction::is_open() const {
   const std::lock_guard guard(state_->mutex);
@@ -278,6 +308,11 @@ result<kv::extend_response> transaction::extend(kv::extend_request request) {
   return wait_for<kv::extend_response>(*this, std::move(request));
 }
 result<kv::commit_response> transaction::commit() { return wait_for<kv::commit_response>(*this, kv::commit_step{}); }
+
+std::optional<error> transaction::lock(std::vector<kv::wanted_lock> keys) {
+  const auto done = wait_for<kv::lock_response>(*this, kv::lock_step{std::move(keys)});
+  return done ? std::nullopt : std::optional(done.error());
+}
 
 std::optional<error> transaction::rollback() {
   const auto done = wait_for<kv::rollback_response>(*this, kv::rollback_step{});

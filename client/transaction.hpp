@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "client/key_list.hpp"
 #include "core/base/errc.hpp"
@@ -61,6 +62,8 @@ class transaction {
   timestamp began_at() const;
   // Of one that only reads: as of when. 0 of another.
   timestamp moment() const;
+  // The keys that its steps have named, each with the lock that it takes; in no order, the first kv::locks_max of them.
+  std::vector<kv::wanted_lock> touched() const;
   // Whether neither commit nor rollback has been called, nor anything has ended it.
   bool is_open() const;
 
@@ -72,6 +75,10 @@ class transaction {
   result<kv::delete_response> erase(kv::delete_request request);
   result<kv::extend_response> extend(kv::extend_request request);
   result<key_list> get_by_bucket(const std::string& bucket, list_options options = {});
+  // Reads keys ahead, 1 to kv::locks_max, and locks them where it locks as it goes, in the order of their names: transactions that
+  // begin with this never wait for each other in a circle, and what they read and write of these keys later is answered without
+  // asking the keys' partitions. One that only reads locks nothing.
+  std::optional<error> lock(std::vector<kv::wanted_lock> keys);
   // `timeout`: it is not known whether it was committed.
   result<kv::commit_response> commit();
   std::optional<error> rollback();

@@ -330,6 +330,7 @@ std::variant<actors::hosted_replica, start_failure> running_node::implementation
   settings.manager.options.written_bytes_max = options.max_value_size + (1 << 20);
   settings.manager.seed = random_number();
   settings.manager.clock = &clock;
+  settings.manager.metrics = &metrics;
   settings.store = opened.store.get();
   settings.clock = &clock;
   settings.events = events.get();

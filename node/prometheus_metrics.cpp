@@ -43,6 +43,7 @@ std::size_t outcome_of(const kv::operation_response& response) {
     std::size_t operator()(const kv::clock_response&) const { return 0; }
     std::size_t operator()(const kv::commit_response&) const { return 0; }
     std::size_t operator()(const kv::rollback_response&) const { return 0; }
+    std::size_t operator()(const kv::lock_response&) const { return 0; }
     std::size_t operator()(const kv::participant_response&) const { return 0; }
   };
   return std::visit(judge{}, response);
@@ -144,6 +145,12 @@ void read_partitions(std::vector<MetricFamily>& out, const actors::node_status& 
        MetricType::Counter, [](const figures& f) { return f.ephemeral_evictions; });
   each("kahuna_pending_requests", "Requests that wait for an entry, a read or a no-op.", MetricType::Gauge,
        [](const figures& f) { return f.pending_requests; });
+  each("kahuna_transaction_promises", "Transactions that are prepared here and not decided.", MetricType::Gauge,
+       [](const figures& f) { return f.promises; });
+  each("kahuna_lock_holders", "Transactions that hold locks here or have promised.", MetricType::Gauge,
+       [](const figures& f) { return f.lock_holders; });
+  each("kahuna_lock_waiters", "Transactions and single writes that wait for a lock.", MetricType::Gauge,
+       [](const figures& f) { return f.lock_waiters; });
   each("kahuna_request_window_clients", "Clients whose answers are remembered.", MetricType::Gauge,
        [](const figures& f) { return f.window_clients; });
 }
@@ -195,6 +202,9 @@ prometheus_metrics::prometheus_metrics() {
                           .Help("Partitions whose appends one sync made durable.")
                           .Register(registry_)
                           .Add({}, count_bounds);
+  auto& transactions = BuildCounter().Name("kahuna_transactions_total").Help("Transactions that this node coordinated to their end.").Register(registry_);
+  transactions_committed_ = &transactions.Add({{"result", "committed"}});
+  transactions_aborted_ = &transactions.Add({{"result", "aborted"}});
   leader_changes_ = &BuildCounter().Name("kahuna_leader_changes_total").Help("New leaders that this node heard of, over all partitions.").Register(registry_).Add({});
   auto& connections = BuildGauge().Name("kahuna_connections").Help("Accepted connections.").Register(registry_);
   client_connections_ = &connections.Add({{"role", "client"}});
@@ -232,6 +242,11 @@ void prometheus_metrics::connections(std::size_t clients, std::size_t nodes) {
 
 void prometheus_metrics::connection_closed(std::string_view reason) {
   connections_closed_->Add({{"reason", std::string(reason)}}).Increment();
+}
+
+void prometheus_metrics::transactions_ended(std::uint64_t committed, std::uint64_t aborted) {
+  transactions_committed_->Increment(static_cast<double>(committed));
+  transactions_aborted_->Increment(static_cast<double>(aborted));
 }
 
 void prometheus_metrics::mailbox_seen(std::string_view actor, std::size_t waiting) {

@@ -41,6 +41,7 @@ class prometheus_metrics final : public actors::node_metrics {
   void leader_changed() override { leader_changes_->Increment(); }
   void connections(std::size_t clients, std::size_t nodes) override;
   void connection_closed(std::string_view reason) override;
+  void transactions_ended(std::uint64_t committed, std::uint64_t aborted) override;
   void mailbox_seen(std::string_view actor, std::size_t waiting) override;
 
   // Everything in Prometheus' text form. `reading` may be missing: then what stands in it is left out.
@@ -58,6 +59,8 @@ class prometheus_metrics final : public actors::node_metrics {
   prometheus::Histogram* sync_seconds_;
   prometheus::Histogram* sync_partitions_;
   prometheus::Counter* leader_changes_;
+  prometheus::Counter* transactions_committed_;
+  prometheus::Counter* transactions_aborted_;
   prometheus::Gauge* client_connections_;
   prometheus::Gauge* node_connections_;
   prometheus::Family<prometheus::Counter>* connections_closed_;

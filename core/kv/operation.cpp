@@ -19,6 +19,11 @@ std::size_t bytes_of(const scan_by_prefix_request& r) { return r.prefix.size() +
 std::size_t bytes_of(const read_clock_request&) { return 0; }
 std::size_t bytes_of(const commit_step&) { return 0; }
 std::size_t bytes_of(const rollback_step&) { return 0; }
+std::size_t bytes_of(const lock_step& r) {
+  std::size_t bytes = 0;
+  for (const auto& wanted : r.locks) bytes += sizeof wanted + wanted.key.size();
+  return bytes;
+}
 template <class Request>
 std::size_t bytes_of(const Request& r) {
   return r.key.size();

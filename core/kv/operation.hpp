@@ -16,7 +16,7 @@ using operation = std::variant<set_request, get_request, exists_request, delete_
                                scan_by_prefix_request, read_clock_request, transaction_request, participant_request>;
 using operation_response =
     std::variant<error, set_response, get_response, exists_response, delete_response, extend_response, list_response,
-                 clock_response, commit_response, rollback_response, participant_response>;
+                 clock_response, commit_response, rollback_response, participant_response, lock_response>;
 
 // Bytes of keys and values in it: what bounds on queues count.
 std::size_t payload_bytes(const operation& op);

@@ -147,7 +147,8 @@ std::optional<error> partition_core::admit(const partition_request& request) con
   const bool is_ending = asked != nullptr && (std::holds_alternative<participant_resolve>(asked->body) ||
                                               std::holds_alternative<participant_commit>(asked->body) ||
                                               std::holds_alternative<participant_lookup>(asked->body) ||
-                                              std::holds_alternative<participant_forget>(asked->body));
+                                              std::holds_alternative<participant_forget>(asked->body) ||
+                                              std::holds_alternative<participant_stop_waiting>(asked->body));
   if (is_ending) return std::nullopt;
   if (pending_requests_ >= options_.pending_requests_max ||
       (pending_bytes_ != 0 && pending_bytes_ + payload_bytes(request.op) > options_.pending_bytes_max))
@@ -653,6 +654,9 @@ partition_core::figures partition_core::look() const {
   f.cache_bytes = cache_.bytes();
   f.pending_requests = pending_requests_;
   f.window_clients = window_.clients();
+  f.promises = transactions_.prepared().size();
+  f.lock_waiters = waiting_for_lock_.size();
+  f.lock_holders = known_transactions_.size();
   return f;
 }
 

@@ -41,6 +41,7 @@
 #include "core/kv/partition_input.hpp"
 #include "core/kv/partition_store.hpp"
 #include "core/kv/request_window.hpp"
+#include "core/kv/upgrade_memory.hpp"
 #include "core/kv/replicated_transactions.hpp"
 #include "core/kv/version_cache.hpp"
 #include "core/txn/lock_table.hpp"
@@ -109,6 +110,9 @@ class partition_core {
     std::size_t cache_bytes = 0;
     std::size_t pending_requests = 0;
     std::size_t window_clients = 0;
+    std::size_t promises = 0;      // of transactions that are prepared here and not decided
+    std::size_t lock_holders = 0;  // transactions that hold locks or have promised
+    std::size_t lock_waiters = 0;  // transactions and single writes that wait for one of them
   };
   figures look() const;
 
@@ -249,11 +253,17 @@ class partition_core {
                instant now);
   bool acquire_for_write(const partition_request& request, const txn::transaction_id& owner, durability space,
                          const std::string& key, instant now);
-  bool try_acquire_all(const txn::transaction_id& id, const observation& seen, const std::vector<intended_write>& writes);
+  bool try_acquire_all(const txn::transaction_id& id, const observation& seen, const std::vector<intended_write>& writes, instant now);
   // Who else has promised to write something of it, if anybody.
   std::optional<txn::transaction_id> writer_of(const operation& op) const;
   std::optional<txn::transaction_id> writer_within(durability space, std::string_view prefix, const txn::transaction_id& reader,
                                                    timestamp as_of) const;
+  template <class Predicate>
+  std::optional<txn::transaction_id> first_promise(Predicate&& is_meant) const;
+  std::optional<txn::transaction_id> reader_past_expiry(const operation& op) const;
+  std::optional<txn::transaction_id> reader_past_expiry(const std::string& key, const txn::transaction_id& reader) const;
+  std::optional<txn::transaction_id> reader_past_expiry_within(std::string_view prefix, const txn::transaction_id& reader) const;
+  bool has_read_what_expired(const prepared_transaction& prepared) const;
   // What has changed of what was read, in words, judged at `stamp`; nothing where all is as it was.
   result<std::optional<std::string>> find_change(const observation& seen, timestamp stamp, vote& out, proposal_number& rests_on);
   result<current_version> current_of(durability space, const std::string& key);
@@ -273,7 +283,8 @@ class partition_core {
   // Evaluates what waited for what has ended now.
   void wake(instant now);
   void sweep_transactions(instant now);
-  void ask_about(const txn::transaction_id& id, bool is_wound, instant now);
+  void tell(const txn::transaction_id& id, transaction_query what);
+  void ask_about(const txn::transaction_id& id, transaction_query what, instant now);
   void drop_transactions();
 
   void apply(const raft::log_entry& entry, instant now);
@@ -308,6 +319,7 @@ class partition_core {
   bool has_begun_serving_ = false;
   txn::lock_table locks_;
   bucket_watch watched_buckets_;
+  upgrade_memory upgraded_;
   std::map<txn::transaction_id, known_transaction> known_transactions_;  // that hold something here
   std::map<txn::transaction_id, std::vector<intended_write>> promised_ephemeral_writes_;
   std::map<txn::transaction_id, change_under_way> promises_under_way_;

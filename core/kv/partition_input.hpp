@@ -72,12 +72,12 @@ struct manager_news {
   std::vector<leadership> changes;
   // Steps of transactions that are anchored here, and questions about such transactions: to be answered by the manager.
   std::vector<partition_request> requests;
-  // Transactions of which somebody waits to know the outcome; those that an older one waits for are to be aborted if they may be.
+  // Transactions of which somebody waits to know the outcome; those that an older one waits for are to end soon.
   struct question {
     txn::transaction_id id;
     term_id term;
     partition_id anchor;
-    bool is_wound = false;
+    transaction_query what;
   };
   std::vector<question> questions;
   // To what the manager has asked of this partition.

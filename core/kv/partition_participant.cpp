@@ -92,7 +92,9 @@ result<std::optional<std::string>> partition_core::find_change(const observation
 }
 
 bool partition_core::try_acquire_all(const txn::transaction_id& id, const observation& seen,
-                                     const std::vector<intended_write>& writes) {
+                                     const std::vector<intended_write>& writes, instant now) {
+  if (!upgraded_.is_empty())
+    for (const auto& write : writes) upgraded_.written(resource_of_key(write.space, write.key), now);
   const auto all = [](const auto& range, auto has) { return std::all_of(range.begin(), range.end(), has); };
   return all(seen.keys,
              [&](const observed_key& key) {
@@ -127,20 +129,24 @@ template <>
 void partition_core::evaluate_body(const partition_request& request, const participant_request& asked, const participant_read& body,
                                    instant now) {
   const auto resource = resource_of_key(body.space, body.key);
-  if (body.lock == lock_demand::none) {
+  auto lock = body.lock;
+  if (lock == lock_demand::none) {
     if (const auto writer = locks_.promised_writer(resource, asked.id)) return park_for_outcome(*writer, request, now);
   } else {
     known_transactions_.try_emplace(asked.id, known_transaction{asked.term, asked.anchor, asked.deadline_ms, now, {}});
-    const bool has_lock = body.lock == lock_demand::exclusive
+    if (lock == lock_demand::shared && upgraded_.has(resource, now)) lock = lock_demand::exclusive;
+    const bool has_lock = lock == lock_demand::exclusive
                               ? acquire_for_write(request, asked.id, body.space, body.key, now)
                               : acquire(request, asked.id, resource, txn::lock_mode::shared, now);
     if (!has_lock) return;
   }
+  if (body.space == durability::persistent)
+    if (const auto reader = reader_past_expiry(body.key, asked.id)) return park_for_outcome(*reader, request, now);
   auto current = current_of(body.space, body.key);
   if (!current) return reply_now(request.origin, current.error());
   const auto now_ms = unix_ms(stamp_);
   if (body.space == durability::persistent) note_verdict(current->newest, now_ms);
-  answer_participant(request, read_answer{std::move(current->newest), now_ms}, current->rests_on, now);
+  answer_participant(request, read_answer{std::move(current->newest), now_ms, lock}, current->rests_on, now);
 }
 
 template <>
@@ -154,6 +160,8 @@ void partition_core::evaluate_body(const partition_request& request, const parti
     if (!acquire(request, asked.id, resource, txn::lock_mode::shared, now)) return;
   }
   if (const auto writer = writer_within(wanted.space, prefix, asked.id, {})) return park_for_outcome(*writer, request, now);
+  if (wanted.space == durability::persistent)
+    if (const auto reader = reader_past_expiry_within(prefix, asked.id)) return park_for_outcome(*reader, request, now);
   if (wanted.view.visible == timestamp{}) {
     // What is on its way is not in what a list shows, and would count as a change of it.
     proposal_number last = 0;
@@ -197,7 +205,7 @@ void partition_core::evaluate_body(const partition_request& request, const parti
   const auto known_as = known_transactions_.find(id);
   if (locks_.is_promised(id) && known_as != known_transactions_.end() && known_as->second.term != asked.term) {
     // Another leader of the anchor has coordinated it before, and may have decided.
-    ask_about(id, false, now);
+    ask_about(id, {}, now);
     return reply_now(request.origin, participant_response(vote{false, "it was begun twice", {}, 0}));
   }
   if (const auto known = promises_under_way_.find(id); known != promises_under_way_.end())
@@ -211,7 +219,7 @@ void partition_core::evaluate_body(const partition_request& request, const parti
   vote verdict{false, {}, stamp, 0};
   proposal_number rests_on = 0;
   // Waiting here could be for ever: two that prepare at two partitions in different order would wait for each other.
-  if (!try_acquire_all(id, body.seen, body.writes)) {
+  if (!try_acquire_all(id, body.seen, body.writes, now)) {
     verdict.why = "what it read or writes is held by another transaction";
   } else {
     const auto change = find_change(body.seen, stamp, verdict, rests_on);
@@ -253,7 +261,7 @@ void partition_core::evaluate_body(const partition_request& request, const parti
 
 template <>
 void partition_core::evaluate_body(const partition_request& request, const participant_request& asked,
-                                   const participant_commit& body, instant) {
+                                   const participant_commit& body, instant now) {
   const auto& id = asked.id;
   // Coordinated in another term: whatever held in that one need not hold any more.
   if (asked.term != role_.term)
@@ -271,7 +279,7 @@ void partition_core::evaluate_body(const partition_request& request, const parti
   std::string why;
   vote own;
   proposal_number rests_on = 0;
-  if (!try_acquire_all(id, body.seen, body.writes)) {
+  if (!try_acquire_all(id, body.seen, body.writes, now)) {
     why = "what it read or writes is held by another transaction";
   } else {
     const auto change = find_change(body.seen, stamp, own, rests_on);
@@ -381,6 +389,19 @@ void partition_core::evaluate_body(const partition_request& request, const parti
     open_batch_bytes_ += 32;
   }
   reply_now(request.origin, participant_response(transaction_status{transaction_state::committed, {}, {}}));
+}
+
+template <>
+void partition_core::evaluate_body(const partition_request& request, const participant_request& asked,
+                                   const participant_stop_waiting&, instant) {
+  const auto known = known_transactions_.find(asked.id);
+  if (const auto waiting = waiting_for_lock_.find(asked.id);
+      waiting != waiting_for_lock_.end() && known != known_transactions_.end() && known->second.term == asked.term) {
+    refuse_parked(waiting->second, {errc::aborted, "an older transaction needs what it holds"});
+    waiting_for_lock_.erase(waiting);
+    locks_.stop_waiting(asked.id);
+  }
+  reply_now(request.origin, participant_response(transaction_status{}));
 }
 
 void partition_core::evaluate_participant(const partition_request& request, instant now) {

@@ -35,6 +35,8 @@ constexpr duration patience = std::chrono::milliseconds(100);
 constexpr duration ask_interval = std::chrono::milliseconds(150);
 // A promise of which nothing was heard for so long is asked about though nobody waits for it.
 constexpr duration promise_patience = std::chrono::milliseconds(1000);
+// Locks are let go so long beyond the transaction's deadline, whether its anchor can be asked or not.
+constexpr std::uint64_t lock_margin_ms = 2'000;
 // A moment may be so far ahead of this partition's clock.
 constexpr std::uint64_t moment_ahead_ms_max = 500;
 // Writes that wait stand in the lock table under names that no transaction has.
@@ -50,6 +52,14 @@ const std::string* key_of(const operation& op) {
           return nullptr;
       },
       op);
+}
+
+// A single operation holds nothing while it waits.
+wait_order order_of(const operation& op) {
+  const auto* asked = std::get_if<participant_request>(&op);
+  if (asked == nullptr) return wait_order::first;
+  const auto* read = std::get_if<participant_read>(&asked->body);
+  return read != nullptr ? read->order : wait_order::out_of_order;
 }
 
 }  // namespace
@@ -95,6 +105,7 @@ void partition_core::drop_transactions() {
   due_.clear();
   locks_.clear();
   watched_buckets_.clear();
+  upgraded_.clear();
   known_transactions_.clear();
   promised_ephemeral_writes_.clear();
   promises_under_way_.clear();
@@ -134,17 +145,21 @@ void partition_core::park_for_proposal(proposal_number proposal, const partition
   waiting_for_proposal_[proposal].push_back(park(request, std::nullopt, now));
 }
 
-// Whoever has the lock goes on; whoever has not is parked, and younger holders in the way are to be aborted.
+// Whoever has the lock goes on; whoever has not is parked, and those in the way hear of it.
 bool partition_core::acquire(const partition_request& request, const txn::transaction_id& owner, const std::string& resource,
                              txn::lock_mode mode, instant now) {
-  const auto claim = locks_.acquire(owner, resource, mode);
-  if (claim.is_granted) return true;
+  const bool is_upgrade = mode == txn::lock_mode::exclusive && locks_.holds(owner, resource);
+  if (locks_.acquire(owner, resource, mode)) return true;
+  if (is_upgrade) upgraded_.note(resource, now);
   if (const auto earlier = waiting_for_lock_.find(owner); earlier != waiting_for_lock_.end()) {
     refuse_parked(earlier->second, {errc::unavailable, "the request was repeated"});
     waiting_for_lock_.erase(earlier);
   }
   waiting_for_lock_.emplace(owner, park(request, owner, now));
-  for (const auto& holder : claim.to_wound) ask_about(holder, true, now);
+  const auto order = order_of(request.op);
+  for (const auto& holder : locks_.blockers_of(owner))
+    if (owner < holder || order != wait_order::first) tell(holder, {true, owner < holder, order, false});
+  if (order == wait_order::out_of_order && locks_.waits_for_older(owner)) tell(owner, {false, false, order, true});
   return false;
 }
 
@@ -158,9 +173,10 @@ bool partition_core::acquire_for_write(const partition_request& request, const t
 bool partition_core::pass_transactions(const partition_request& request, std::optional<txn::transaction_id>& owner, instant now) {
   if (locks_.is_empty()) return true;
   if (!is_write(request.op)) {
-    const auto writer = writer_of(request.op);
-    if (!writer || KAHUNA_PLANTED("transaction.read_passes_promise")) return true;
-    park_for_outcome(*writer, request, now);
+    auto promised = writer_of(request.op);
+    if (!promised) promised = reader_past_expiry(request.op);
+    if (!promised || KAHUNA_PLANTED("transaction.read_passes_promise")) return true;
+    park_for_outcome(*promised, request, now);
     return false;
   }
   if (!owner) {
@@ -180,6 +196,43 @@ std::optional<txn::transaction_id> partition_core::writer_of(const operation& op
   return std::nullopt;
 }
 
+// Who has promised to keep what it read of these keys, where that has expired since. The anchor judges by its own clock, which may be
+// behind: it may still commit, with a stamp below the expiry, and nobody who reads here that a key is gone may have come before that.
+std::optional<txn::transaction_id> partition_core::reader_past_expiry(const operation& op) const {
+  if (space_of(op) != durability::persistent) return std::nullopt;
+  if (const auto* key = key_of(op)) return reader_past_expiry(*key, {});
+  const auto* bucket = std::get_if<get_by_bucket_request>(&op);
+  const auto* scan = std::get_if<scan_by_prefix_request>(&op);
+  if (bucket == nullptr && scan == nullptr) return std::nullopt;
+  const auto prefix = bucket != nullptr ? prefix_of(*bucket) : prefix_of(*scan);
+  return reader_past_expiry_within(prefix, {});
+}
+
+std::optional<txn::transaction_id> partition_core::reader_past_expiry(const std::string& key, const txn::transaction_id& reader) const {
+  const auto bucket = resource_of_bucket_of(durability::persistent, key);
+  if (!locks_.has_promised_holder(resource_of_key(durability::persistent, key)) && !locks_.has_promised_holder(bucket)) return std::nullopt;
+  return first_promise([&](const prepared_transaction& prepared) {
+    const auto has = [](const std::vector<std::string>& names, std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+    return prepared.id != reader && has_read_what_expired(prepared) &&
+           (has(prepared.read_keys, key) || has(prepared.read_buckets, routing::bucket_of(key)));
+  });
+}
+
+std::optional<txn::transaction_id> partition_core::reader_past_expiry_within(std::string_view prefix, const txn::transaction_id& reader) const {
+  return first_promise([&](const prepared_transaction& prepared) {
+    return prepared.id != reader && has_read_what_expired(prepared) &&
+           (std::any_of(prepared.read_keys.begin(), prepared.read_keys.end(), [&](const std::string& key) { return key.starts_with(prefix); }) ||
+            std::any_of(prepared.read_buckets.begin(), prepared.read_buckets.end(), [&](const std::string& name) {
+              const auto bucket = name + '/';
+              return bucket.starts_with(prefix) || prefix.starts_with(bucket);
+            }));
+  });
+}
+
+bool partition_core::has_read_what_expired(const prepared_transaction& prepared) const {
+  return prepared.valid_until_ms != 0 && prepared.valid_until_ms <= unix_ms(stamp_);
+}
+
 // `as_of`: only those matter whose commit may be at or below it; 0: all.
 std::optional<txn::transaction_id> partition_core::writer_within(durability space, std::string_view prefix,
                                                                  const txn::transaction_id& reader, timestamp as_of) const {
@@ -191,13 +244,21 @@ std::optional<txn::transaction_id> partition_core::writer_within(durability spac
       if (id != reader && is_within(writes)) return id;
     return std::nullopt;
   }
+  // What is not applied yet gets a stamp above the moment.
+  return first_promise([&](const prepared_transaction& prepared) {
+    return prepared.id != reader && (as_of == timestamp{} || prepared.prepared <= as_of) && is_within(prepared.writes);
+  });
+}
+
+// Of those that are in the log, applied or on their way.
+template <class Predicate>
+std::optional<txn::transaction_id> partition_core::first_promise(Predicate&& is_meant) const {
   for (const auto& [id, prepared] : transactions_.prepared())
-    if (id != reader && (as_of == timestamp{} || prepared.prepared <= as_of) && is_within(prepared.writes)) return id;
-  if (as_of != timestamp{}) return std::nullopt;  // what is not applied yet gets a stamp above it
+    if (is_meant(prepared)) return id;
   for (const auto& proposal : proposals_) {
     const auto& batch = proposal.batch != nullptr ? proposal.batch : open_batch_;
     for (const auto& prepared : batch->transactions.prepared)
-      if (prepared.id != reader && is_within(prepared.writes)) return prepared.id;
+      if (is_meant(prepared)) return prepared.id;
   }
   return std::nullopt;
 }
@@ -238,13 +299,21 @@ void partition_core::wake(instant now) {
 
 // --- asking the anchor --------------------------------------------------------------------------------------------
 
-void partition_core::ask_about(const txn::transaction_id& id, bool is_wound, instant now) {
+// Of a wait that has just begun: a circle is to be broken at once. One that is not known is a single operation, which is over in a
+// moment; one that has promised waits for nobody.
+void partition_core::tell(const txn::transaction_id& id, transaction_query what) {
+  const auto known = known_transactions_.find(id);
+  if (known != known_transactions_.end() && !locks_.is_promised(id))
+    ready_.manager.questions.push_back({id, known->second.term, known->second.anchor, what});
+}
+
+void partition_core::ask_about(const txn::transaction_id& id, transaction_query what, instant now) {
   const auto found = known_transactions_.find(id);
   if (found == known_transactions_.end()) return;  // a single operation, which is over in a moment
   auto& known = found->second;
-  if (!is_wound && known.asked_at != instant{} && now - known.asked_at < ask_interval) return;
+  if (known.asked_at != instant{} && now - known.asked_at < ask_interval) return;
   known.asked_at = now;
-  ready_.manager.questions.push_back({id, known.term, known.anchor, is_wound});
+  ready_.manager.questions.push_back({id, known.term, known.anchor, what});
 }
 
 void partition_core::sweep_transactions(instant now) {
@@ -255,6 +324,7 @@ void partition_core::sweep_transactions(instant now) {
     return parked.request.deadline != instant{} && parked.request.deadline <= now;
   };
   const error late{errc::timeout, "the deadline passed while the request waited for a transaction"};
+  std::map<txn::transaction_id, transaction_query> to_ask;
   for (auto waiting = waiting_for_lock_.begin(); waiting != waiting_for_lock_.end();) {
     auto& [owner, parked] = *waiting;
     if (is_given_up(parked)) {
@@ -264,20 +334,36 @@ void partition_core::sweep_transactions(instant now) {
       waiting = waiting_for_lock_.erase(waiting);
       continue;
     }
-    if (now - parked.since >= patience)
-      for (const auto& blocker : locks_.blockers_of(owner)) ask_about(blocker, owner < blocker && !locks_.is_promised(blocker), now);
+    if (now - parked.since >= patience) {
+      const auto order = order_of(parked.request.op);
+      for (const auto& blocker : locks_.blockers_of(owner)) {
+        auto& asked = to_ask[blocker];
+        if (locks_.is_promised(blocker)) continue;
+        asked.is_wanted = asked.is_wanted || order != wait_order::first;
+        asked.is_wound = asked.is_wound || owner < blocker;
+        if (owner < blocker) asked.order = std::min(asked.order, order);
+      }
+      if (order == wait_order::out_of_order && locks_.waits_for_older(owner)) to_ask[owner].is_stuck = true;
+    }
     ++waiting;
   }
+  for (const auto& [blocker, what] : to_ask) ask_about(blocker, what, now);
   for (auto waiting = waiting_for_outcome_.begin(); waiting != waiting_for_outcome_.end();) {
     auto& all = waiting->second;
     for (auto& parked : all)
       if (is_given_up(parked)) refuse_parked(parked, late);
     std::erase_if(all, is_given_up);
-    if (!all.empty() && now - all.front().since >= patience) ask_about(waiting->first, false, now);
+    if (!all.empty() && now - all.front().since >= patience) ask_about(waiting->first, {}, now);
     waiting = all.empty() ? waiting_for_outcome_.erase(waiting) : std::next(waiting);
   }
-  for (const auto& [id, known] : known_transactions_)
-    if (known.deadline_ms <= now_ms || (locks_.is_promised(id) && now - known.since >= promise_patience)) ask_about(id, false, now);
+  std::vector<txn::transaction_id> overdue;
+  for (const auto& [id, known] : known_transactions_) {
+    const bool is_promised = locks_.is_promised(id);
+    if (known.deadline_ms <= now_ms || (is_promised && now - known.since >= promise_patience)) ask_about(id, {}, now);
+    // Its anchor may be without a quorum for long. Nothing rests on locks: whoever comes for what they were to keep finds it changed.
+    if (!is_promised && !commits_under_way_.contains(id) && known.deadline_ms + lock_margin_ms <= now_ms) overdue.push_back(id);
+  }
+  for (const auto& id : overdue) transaction_ended(id);
 }
 
 // --- reads as of a moment -----------------------------------------------------------------------------------------

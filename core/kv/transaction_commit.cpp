@@ -165,6 +165,7 @@ void transaction_manager_core::forget_transaction(const transaction& t, finished
     return entry.second.id == id && what != purpose::resolve && what != purpose::forget && what != purpose::lookup &&
            what != purpose::question;
   });
+  kept_bytes_ -= t.read_bytes + t.written_bytes;
   finished_until_.emplace_back(outcome.until, id);
   finished_[id] = std::move(outcome);
   transactions_.erase(id);

@@ -20,6 +20,9 @@ constexpr std::uint32_t budget_ms_max = 60'000;
 // What is asked for its own sake, beyond any transaction's deadline.
 constexpr duration question_patience = std::chrono::seconds(5);
 constexpr std::size_t finished_max = 100'000;
+// A transaction that an older one waits for has so long to end; less where its client does nothing.
+constexpr duration grace = std::chrono::milliseconds(500);
+constexpr duration idle_grace = std::chrono::milliseconds(100);
 
 bool is_worth_repeating(errc code) {
   return code == errc::not_leader || code == errc::unavailable || code == errc::overloaded || code == errc::timeout ||
@@ -83,10 +86,12 @@ void transaction_manager_core::end_leadership() {
     auto& t = transactions_.begin()->second;
     if (!t.answer && std::holds_alternative<commit_step>(t.step))
       answer(t, error{errc::leadership_lost, "the leader that coordinates the transaction changed while it was committing"});
-    if (t.in == phase::committing)
+    if (t.in == phase::committing) {
+      kept_bytes_ -= t.read_bytes + t.written_bytes;
       transactions_.erase(transactions_.begin());
-    else
+    } else {
       abort(t, "the node that coordinated the transaction does not lead its partition any more");
+    }
   }
   // Locks elsewhere are let go in one try; whoever misses it asks.
   calls_.clear();
@@ -214,7 +219,7 @@ void transaction_manager_core::take_answer(std::uint64_t token, operation_respon
   }
 
   const auto owner = transactions_.find(asked.id);
-  if (owner == transactions_.end()) return;
+  if (owner == transactions_.end() || asked.what == purpose::hurry) return;
   auto& t = owner->second;
   if (asked.what == purpose::commit) {
     if (status != nullptr) return took_decision(t, *status);
@@ -262,28 +267,60 @@ void transaction_manager_core::take_query(const partition_request& request) {
   const auto& query = std::get<transaction_query>(asked.body);
   const auto found = transactions_.find(asked.id);
   if (found != transactions_.end() && asked.term == *term_) {
-    if (!query.is_wound || found->second.in == phase::committing)
-      return reply(request.origin, participant_response(transaction_status{}));
-    abort(found->second, "an older transaction needs what it holds");
+    hear_of(found->second, query);
+    if (transactions_.contains(asked.id)) return reply(request.origin, participant_response(transaction_status{}));
   }
   look_up(asked.id, asked.term, request.origin, std::nullopt);
 }
 
+// Somebody waits for what this one holds, or it waits for an older one. To abort it as soon as an older one wants what it holds would be
+// a waste: mostly it is done in a moment, and of many that want the same key only the oldest would ever get anywhere. But nobody may
+// wait in a circle. Every circle has one in it that waits out of order, and somebody who waits for that one. If it waits for an older
+// one, it is stuck, and wanted: it is aborted. If it waits for a younger one, that one, which waits too, is told not to.
+void transaction_manager_core::hear_of(transaction& t, const transaction_query& news) {
+  if (t.in == phase::committing) return;
+  constexpr std::string_view why = "an older transaction needs what it holds";
+  const bool is_waiting = t.in == phase::active && !t.answer;
+  t.is_wanted = t.is_wanted || (news.is_wanted && news.order != wait_order::first);
+  t.is_stuck = t.is_stuck || (news.is_stuck && is_waiting && t.order == wait_order::out_of_order);
+  if (t.is_wanted && t.is_stuck) return abort(t, "it would wait for another transaction that waits for it");
+  if (!news.is_wound) return;
+  if (!t.wounded_at) t.wounded_at = now_;
+  const bool is_idle = t.answer && now_ - t.answered_at >= idle_grace;
+  if (is_idle || now_ - *t.wounded_at >= grace) return abort(t, std::string(why));
+  if (news.order != wait_order::out_of_order) return;
+  t.must_not_wait = true;
+  std::vector<partition_id> asked;
+  for (const auto& [token, c] : calls_)
+    if (c.id == t.header.id && (c.what == purpose::read || c.what == purpose::list)) asked.push_back(c.partition);
+  for (const auto partition : asked) hurry(t, partition);
+}
+
+// It asks for a lock: whether it waits for it the participant knows.
+void transaction_manager_core::hurry(transaction& t, partition_id partition) {
+  if (!t.must_not_wait) return;
+  call c;
+  c.what = purpose::hurry;
+  c.id = t.header.id;
+  c.partition = partition;
+  c.op = about(t, partition, participant_stop_waiting{});
+  c.ends = t.deadline;
+  send(std::move(c));
+}
+
 // On the partition's behalf. One that is anchored here is asked like any other, but without a way.
 void transaction_manager_core::take_question(const manager_news::question& question) {
-  if (question.anchor == options_.self && question.is_wound && question.term == *term_) {
-    const auto found = transactions_.find(question.id);
-    if (found != transactions_.end() && found->second.in != phase::committing)
-      return abort(found->second, "an older transaction needs what it holds");
-  }
+  if (question.anchor == options_.self && question.term == *term_)
+    if (const auto found = transactions_.find(question.id); found != transactions_.end()) return hear_of(found->second, question.what);
   if (KAHUNA_PLANTED("transaction.resolved_without_asking"))
     return resolve(question.id, question.term, options_.self, timestamp{}, question_patience);
-  if (!questions_under_way_.insert(question.id).second) return;
+  const bool is_under_way = !questions_under_way_.insert(question.id).second;
+  if (is_under_way && !question.what.is_wanted && !question.what.is_stuck) return;
   call c;
   c.what = purpose::question;
   c.id = question.id;
   c.partition = question.anchor;
-  c.op = participant_request{question.anchor, question.id, question.term, question.anchor, 0, transaction_query{question.is_wound}};
+  c.op = participant_request{question.anchor, question.id, question.term, question.anchor, 0, question.what};
   c.ends = now_ + question_patience;
   send(std::move(c));
 }
@@ -322,6 +359,9 @@ void transaction_manager_core::on_tick() {
 // --- looking inside -----------------------------------------------------------------------------------------------
 
 void transaction_manager_core::check_invariants() const {
+  std::size_t kept = 0;
+  for (const auto& [id, t] : transactions_) kept += t.read_bytes + t.written_bytes;
+  KAHUNA_CHECK(kept == kept_bytes_, kept, describe());
   KAHUNA_CHECK(term_ || (transactions_.empty() && calls_.empty() && telling_.empty()), describe());
   for (const auto& [id, t] : transactions_) {
     KAHUNA_CHECK(t.in != phase::committing || t.awaited.empty(), id, describe());

@@ -34,6 +34,8 @@ struct manager_options {
   std::size_t transactions_max = 16'384;               // open at a time; beyond it: overloaded
   std::size_t keys_max = 10'000;                       // that one transaction reads or writes, and buckets
   std::size_t written_bytes_max = 2 << 20;             // of one transaction
+  std::size_t read_bytes_max = 64 << 20;               // of one transaction: the values of the keys that it reads are kept
+  std::size_t kept_bytes_max = 128 << 20;              // values that all have read and written; beyond it none begins: overloaded
   std::size_t named_bytes_max = 1 << 20;               // the names of the keys that it touches: they travel with its commit
 };
 
@@ -130,7 +132,15 @@ class transaction_manager_core {
     std::map<key_name, working_key> keys;
     std::map<key_name, working_bucket> buckets;
     std::set<partition_id> touched;  // that may hold something of it
+    std::optional<key_name> last_locked;  // the last of the keys that it holds, in their order
+    wait_order order = wait_order::first;  // of what it asks for now
+    bool is_wanted = false;                // somebody who holds something waits for what it holds
+    bool is_stuck = false;                 // it waits out of order for an older one
+    bool must_not_wait = false;            // an older one does, for it
+    std::optional<instant> wounded_at;     // when an older one wanted what it holds, for the first time
+    instant answered_at;                   // its last step was
     std::size_t written_bytes = 0;
+    std::size_t read_bytes = 0;
     std::size_t named_bytes = 0;
     std::set<partition_id> awaited;  // whose vote is not there yet
     timestamp voted;                 // the highest stamp of the votes
@@ -138,7 +148,7 @@ class transaction_manager_core {
   };
 
   // Something asked of a partition and not answered yet; repeated until it is.
-  enum class purpose : std::uint8_t { read, list, history, vote, commit, resolve, forget, lookup, question };
+  enum class purpose : std::uint8_t { read, list, history, vote, commit, resolve, forget, lookup, question, hurry };
   struct call {
     purpose what = purpose::read;
     txn::transaction_id id;
@@ -167,6 +177,8 @@ class transaction_manager_core {
   void take_step_of(transaction& t, partition_request& request);
   void take_query(const partition_request& request);
   void take_question(const manager_news::question& question);
+  void hear_of(transaction& t, const transaction_query& news);
+  void hurry(transaction& t, partition_id partition);
   void take_answer(std::uint64_t token, operation_response response);
   void on_tick();
 
@@ -227,6 +239,7 @@ class transaction_manager_core {
   };
   std::map<txn::transaction_id, to_be_told> telling_;
   std::set<txn::transaction_id> questions_under_way_;
+  std::size_t kept_bytes_ = 0;  // of all transactions: read_bytes and written_bytes
   std::uint64_t next_token_ = 1;
   std::uint64_t committed_ = 0;
   std::uint64_t aborted_ = 0;

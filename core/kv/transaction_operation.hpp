@@ -49,6 +49,37 @@ struct transaction_header {
   }
 };
 
+// The numbers are on the wire: never change or reuse one.
+enum class lock_demand : std::uint8_t { none = 0, shared = 1, exclusive = 2 };
+
+struct wanted_lock {
+  durability space = durability::persistent;
+  std::string key{};
+  lock_demand lock = lock_demand::exclusive;  // shared to read it, exclusive to write it
+
+  friend bool operator==(const wanted_lock&, const wanted_lock&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& space& key& lock;
+  }
+};
+
+// Reads keys that the transaction is going to need, and locks them if it locks as it goes: one after the other in the order of their
+// names, so that transactions that begin with this never wait for each other in a circle.
+struct lock_step {
+  std::vector<wanted_lock> locks;  // 1 to locks_max
+
+  friend bool operator==(const lock_step&, const lock_step&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& locks;
+  }
+};
+
+inline constexpr std::size_t locks_max = 256;
+
 struct commit_step {
   friend bool operator==(const commit_step&, const commit_step&) = default;
 
@@ -65,10 +96,10 @@ struct rollback_step {
 
 // The order is on the wire: append only.
 using transaction_step = std::variant<set_request, get_request, exists_request, delete_request, extend_request,
-                                      get_by_bucket_request, commit_step, rollback_step>;
+                                      get_by_bucket_request, commit_step, rollback_step, lock_step>;
 
 // A step of a transaction. The first one (number 1) begins it; a step that is repeated is answered as before. Answers are
-// those of the operation, commit_response, rollback_response, or an error; `aborted` where the transaction is over.
+// those of the operation, commit_response, rollback_response, lock_response, or an error; `aborted` where the transaction is over.
 struct transaction_request {
   transaction_header transaction;
   std::uint32_t number = 1;  // rises by one from step to step
@@ -92,6 +123,13 @@ struct commit_response {
   void serialize(Archive& archive, unsigned) {
     archive& modified;
   }
+};
+
+struct lock_response {
+  friend bool operator==(const lock_response&, const lock_response&) = default;
+
+  template <class Archive>
+  void serialize(Archive&, unsigned) {}
 };
 
 struct rollback_response {
@@ -186,20 +224,25 @@ struct intended_write {
   }
 };
 
-// The numbers are on the wire: never change or reuse one.
-enum class lock_demand : std::uint8_t { none = 0, shared = 1, exclusive = 2 };
+// How what a transaction asks for stands to what it holds, here and elsewhere. The numbers are on the wire: never change or reuse one.
+enum class wait_order : std::uint8_t {
+  out_of_order = 0,
+  in_order = 1,  // it holds keys alone, whose names come before this one's
+  first = 2,     // it holds nothing: nobody waits for it
+};
 
 // The newest version of a key, once the transaction holds the lock. Repeated: the same lock, maybe a newer version.
 struct participant_read {
   durability space = durability::persistent;
   std::string key;
   lock_demand lock = lock_demand::none;
+  wait_order order = wait_order::out_of_order;
 
   friend bool operator==(const participant_read&, const participant_read&) = default;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& space& key& lock;
+    archive& space& key& lock& order;
   }
 };
 
@@ -292,20 +335,32 @@ struct participant_forget {
 
 // Asked of the anchor's manager by whoever meets what the transaction holds.
 struct transaction_query {
-  bool is_wound = false;  // an older one needs what it holds: abort it, unless it is committing
+  bool is_wanted = false;  // another transaction, or a single operation, waits for what it holds
+  bool is_wound = false;   // that one is older: this one must end soon
+  wait_order order = wait_order::first;  // of that one
+  bool is_stuck = false;   // this one waits out of order itself, for an older one
 
   friend bool operator==(const transaction_query&, const transaction_query&) = default;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& is_wound;
+    archive& is_wanted& is_wound& order& is_stuck;
   }
+};
+
+// If the transaction waits for a lock here, it does so no longer: what waits is answered `aborted`. Where it comes before that which
+// would wait, whoever wants the transaction out of the way asks again. Repeated: there is nothing left to do.
+struct participant_stop_waiting {
+  friend bool operator==(const participant_stop_waiting&, const participant_stop_waiting&) = default;
+
+  template <class Archive>
+  void serialize(Archive&, unsigned) {}
 };
 
 // The order is on the wire: append only.
 using participant_body =
     std::variant<participant_read, participant_list, participant_validate, participant_prepare, participant_commit,
-                 participant_resolve, participant_lookup, participant_forget, transaction_query>;
+                 participant_resolve, participant_lookup, participant_forget, transaction_query, participant_stop_waiting>;
 
 // Only nodes may say it.
 struct participant_request {
@@ -329,12 +384,13 @@ struct participant_request {
 struct read_answer {
   std::optional<kv::version> newest;
   std::uint64_t judged_ms = 0;  // the Unix time against which expiry is to be judged
+  lock_demand lock = lock_demand::none;  // what is held now; may be more than was asked for
 
   friend bool operator==(const read_answer&, const read_answer&) = default;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
-    archive& newest& judged_ms;
+    archive& newest& judged_ms& lock;
   }
 };
 

@@ -1,5 +1,6 @@
 // The steps of a transaction, until it ends: what it reads is asked of the partitions once, and what it writes is kept here.
 #include <algorithm>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -47,7 +48,7 @@ void transaction_manager_core::take_step(partition_request request) {
   if (is_commit && asked.number != 1) return look_up(id, *term_, request.origin, identity_of(request));
   if (asked.number != 1)
     return reply(request.origin, over("the node that coordinated it does not lead partition " + std::to_string(options_.self.value) + " any more"));
-  if (transactions_.size() >= options_.transactions_max)
+  if (transactions_.size() >= options_.transactions_max || kept_bytes_ >= options_.kept_bytes_max)
     return reply(request.origin, error{errc::overloaded, "partition " + std::to_string(options_.self.value) +
                                                              " has too many transactions open; retry after 100 ms"});
   auto& t = transactions_[id];
@@ -90,6 +91,9 @@ void transaction_manager_core::begin_step(transaction& t, partition_request& req
   t.origins = {request.origin};
   t.answer.reset();
   if (std::holds_alternative<commit_step>(t.step)) t.commit_identity = identity_of(request);
+  if (auto* lock = std::get_if<lock_step>(&t.step))
+    std::sort(lock->locks.begin(), lock->locks.end(),
+              [](const wanted_lock& a, const wanted_lock& b) { return std::tie(a.space, a.key) < std::tie(b.space, b.key); });
   KAHUNA_FAULT_POINT("transaction.step_begun");
   run(t);
 }
@@ -103,6 +107,7 @@ void transaction_manager_core::answer(transaction& t, operation_response respons
   else
     t.told = digest_of(t.told, response);
   t.answer = std::move(response);
+  t.answered_at = now_;
 }
 
 // --- steps --------------------------------------------------------------------------------------------------------
@@ -119,6 +124,10 @@ void transaction_manager_core::run_step(transaction& t, const Step& step) {
     const auto origins = t.origins;
     abort(t, "it was rolled back", true);
     for (const auto origin : origins) reply(origin, rollback_response{});
+  } else if constexpr (std::is_same_v<Step, lock_step>) {
+    for (const auto& wanted : step.locks)
+      if (need_key(t, wanted.space, wanted.key, wanted.lock == lock_demand::exclusive) == nullptr) return;
+    answer(t, lock_response{});
   } else {
     static_assert(std::is_same_v<Step, get_by_bucket_request>);
     const auto partition = routing::partition_of_bucket(options_.partitions, step.bucket);
@@ -137,8 +146,11 @@ void transaction_manager_core::run_step(transaction& t, const Step& step) {
       if (known != t.buckets.end() && step.space == durability::persistent) list.list.view = known->second.view;
       c.op = about(t, partition, std::move(list));
       if (lock != lock_demand::none) t.touched.insert(partition);
+      t.is_stuck = false;
+      t.order = wait_order::out_of_order;
     }
     send(std::move(c));
+    hurry(t, partition);
   }
 }
 
@@ -171,10 +183,15 @@ transaction_manager_core::working_key* transaction_manager_core::need_key(transa
   c.what = purpose::read;
   c.id = t.header.id;
   c.partition = partition;
-  c.op = about(t, partition, participant_read{space, key, demand});
+  t.is_stuck = false;
+  t.order = wait_order::out_of_order;
+  if (known == t.keys.end() && t.buckets.empty() && (!t.last_locked || *t.last_locked < key_name{space, key}))
+    t.order = t.last_locked ? wait_order::in_order : wait_order::first;
+  c.op = about(t, partition, participant_read{space, key, demand, t.order});
   c.ends = t.deadline;
   if (demand != lock_demand::none) t.touched.insert(partition);
   send(std::move(c));
+  hurry(t, partition);
   return nullptr;
 }
 
@@ -182,6 +199,7 @@ void transaction_manager_core::took_read(transaction& t, const call& asked, read
   const auto& read = std::get<participant_read>(std::get<participant_request>(asked.op).body);
   auto [place, is_new] = t.keys.try_emplace({read.space, read.key});
   auto& entry = place->second;
+  if (read.lock != lock_demand::none && (!t.last_locked || *t.last_locked < place->first)) t.last_locked = place->first;
   if (is_new) {
     // It has seen the key's bucket before, and not this.
     const auto bucket = t.buckets.find({read.space, std::string(routing::bucket_of(read.key))});
@@ -189,6 +207,14 @@ void transaction_manager_core::took_read(transaction& t, const call& asked, read
       t.keys.erase(place);
       return abort(t, "key " + read.key + " was changed by another");
     }
+    const auto bytes = found.newest ? found.newest->value.size() : 0;
+    if (t.read_bytes + bytes > options_.read_bytes_max) {
+      t.keys.erase(place);
+      return answer(t, error{errc::invalid_argument, "the values that a transaction reads have at most " +
+                                                         std::to_string(options_.read_bytes_max) + " bytes; split it, or read as of a moment"});
+    }
+    t.read_bytes += bytes;
+    kept_bytes_ += bytes;
     t.named_bytes += read.key.size();
     entry.partition = asked.partition;
     entry.was_live = found.newest && found.newest->is_live(found.judged_ms);
@@ -196,7 +222,7 @@ void transaction_manager_core::took_read(transaction& t, const call& asked, read
   } else if (!is_same(entry.base, found.newest)) {
     return abort(t, "key " + read.key + " was changed by another");
   }
-  entry.lock = std::max(entry.lock, read.lock);
+  entry.lock = std::max({entry.lock, read.lock, found.lock});
   KAHUNA_FAULT_POINT("transaction.key_read");
   run(t);
 }
@@ -249,6 +275,7 @@ void transaction_manager_core::run_write(transaction& t, const Request& request)
       return answer(t, error{errc::invalid_argument, "what a transaction writes has at most " +
                                                          std::to_string(options_.written_bytes_max) + " bytes; split it"});
     t.written_bytes = t.written_bytes - before + bytes;
+    kept_bytes_ = kept_bytes_ - before + bytes;
     if constexpr (std::is_same_v<Request, set_request>) {
       if (entry->last_set) decision.effect->revision = entry->last_set->revision;
       decision.response.revision = decision.effect->revision;

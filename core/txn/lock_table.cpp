@@ -39,12 +39,12 @@ void lock_table::hold(resource_state& resource, const std::string& name, const t
   modes |= bit(mode);
 }
 
-lock_table::claim lock_table::acquire(const transaction_id& owner, std::string_view resource_name, lock_mode mode) {
+bool lock_table::acquire(const transaction_id& owner, std::string_view resource_name, lock_mode mode) {
   const std::string name(resource_name);
   auto& resource = resources_[name];
   if (const auto holder = resource.holders.find(owner);
       holder != resource.holders.end() && (holder->second & (bit(mode) | bit(lock_mode::exclusive))) != 0)
-    return {true, {}};
+    return true;
   auto& state = owners_[owner];
   if (state.waits_for && *state.waits_for != name) stop_waiting(owner, state);
 
@@ -54,23 +54,20 @@ lock_table::claim lock_table::acquire(const transaction_id& owner, std::string_v
   state.waits_for.reset();
   if (!is_against && is_first_in_line(resource, owner, mode)) {
     hold(resource, name, owner, mode);
-    return {true, {}};
+    return true;
   }
   const auto place = std::find_if(resource.waiters.begin(), resource.waiters.end(), [&](const waiter& w) { return owner < w.owner; });
   resource.waiters.insert(place, {owner, mode});
   state.waits_for = name;
 
-  claim waiting;
-  for (const auto& [holder, modes] : resource.holders)
-    if (owner < holder && !go_together(modes, mode) && !is_promised(holder)) waiting.to_wound.push_back(holder);
   grant_waiters(name);  // its claim may have been a stronger one before
-  return waiting;
+  return false;
 }
 
 bool lock_table::try_acquire(const transaction_id& owner, std::string_view resource_name, lock_mode mode) {
   const std::string name(resource_name);
   auto& resource = resources_[name];
-  if (is_held_against(resource, owner, mode)) return false;
+  if (is_held_against(resource, owner, mode) || !is_first_in_line(resource, owner, mode)) return false;
   hold(resource, name, owner, mode);
   return true;
 }
@@ -150,6 +147,12 @@ std::optional<transaction_id> lock_table::promised_writer(std::string_view resou
   return std::nullopt;
 }
 
+bool lock_table::has_promised_holder(std::string_view resource) const {
+  const auto found = resources_.find(std::string(resource));
+  return found != resources_.end() && std::any_of(found->second.holders.begin(), found->second.holders.end(),
+                                                  [&](const auto& holder) { return is_promised(holder.first); });
+}
+
 std::vector<transaction_id> lock_table::blockers_of(const transaction_id& owner) const {
   std::vector<transaction_id> blockers;
   const auto found = owners_.find(owner);
@@ -161,9 +164,24 @@ std::vector<transaction_id> lock_table::blockers_of(const transaction_id& owner)
   return blockers;
 }
 
+bool lock_table::holds(const transaction_id& owner, std::string_view resource) const {
+  const auto found = resources_.find(std::string(resource));
+  return found != resources_.end() && found->second.holders.contains(owner);
+}
+
 bool lock_table::is_promised(const transaction_id& owner) const {
   const auto found = owners_.find(owner);
   return found != owners_.end() && found->second.is_promised;
+}
+
+bool lock_table::waits_for_older(const transaction_id& owner) const {
+  const auto found = owners_.find(owner);
+  if (found == owners_.end() || !found->second.waits_for) return false;
+  const auto blockers = blockers_of(owner);
+  if (std::any_of(blockers.begin(), blockers.end(), [&](const transaction_id& id) { return id < owner; })) return true;
+  const auto& resource = resources_.at(*found->second.waits_for);
+  const auto own = std::find_if(resource.waiters.begin(), resource.waiters.end(), [&](const waiter& w) { return w.owner == owner; });
+  return !is_first_in_line(resource, owner, own->mode);
 }
 
 bool lock_table::is_waiting(const transaction_id& owner) const {

@@ -10,8 +10,7 @@
 // Invariants:
 //   1. of two that hold the same resource their modes go together.
 //   2. nobody waits who could be granted.
-//   3. wound-wait [Rosenkrantz78]: a claim waits for older ones; younger holders in its way are named, to be aborted, unless they
-//      have promised. So no cycle of waiting can last: those who promised wait for nobody.
+//   3. in line the older stand before the younger, but for those who hold the resource already.
 //   4. an owner waits for at most one resource.
 #pragma once
 
@@ -31,15 +30,10 @@ enum class lock_mode : std::uint8_t { shared = 1, intent = 2, exclusive = 4 };
 
 class lock_table {
  public:
-  struct claim {
-    bool is_granted = false;
-    std::vector<transaction_id> to_wound;  // younger holders that stand in the way
-  };
+  // Holds the resource (true), or waits for it until granted or released. Repeated: the same.
+  bool acquire(const transaction_id& owner, std::string_view resource, lock_mode mode);
 
-  // Holds the resource, or waits for it until granted or released. Repeated: the same.
-  claim acquire(const transaction_id& owner, std::string_view resource, lock_mode mode);
-
-  // Holds it if no other holder stands in the way; never waits, and does not mind who does.
+  // Holds it if no other holder stands in the way, nor an older one who waits; never waits itself.
   bool try_acquire(const transaction_id& owner, std::string_view resource, lock_mode mode);
 
   // What the owner holds is held until it is released, whoever else needs it.
@@ -60,9 +54,15 @@ class lock_table {
   // Who has promised to write it, if anybody has and it is not `reader`.
   std::optional<transaction_id> promised_writer(std::string_view resource, const transaction_id& reader = {}) const;
 
+  // Whether anybody who holds it has promised.
+  bool has_promised_holder(std::string_view resource) const;
+
+  // Whether a waiting owner waits for an older one that holds what it wants, or stands in line for it.
+  bool waits_for_older(const transaction_id& owner) const;
   // Whom a waiting owner waits for: the holders in its way.
   std::vector<transaction_id> blockers_of(const transaction_id& owner) const;
 
+  bool holds(const transaction_id& owner, std::string_view resource) const;
   bool is_promised(const transaction_id& owner) const;
   bool is_waiting(const transaction_id& owner) const;
   bool has(const transaction_id& owner) const { return owners_.contains(owner); }

@@ -23,6 +23,8 @@ constexpr std::uint64_t enum_maximum(durability) { return static_cast<std::uint6
 constexpr std::uint64_t enum_minimum(locking_mode) { return 0; }
 constexpr std::uint64_t enum_maximum(locking_mode) { return static_cast<std::uint64_t>(locking_mode::optimistic); }
 
+constexpr std::uint64_t enum_minimum(wait_order) { return 0; }
+constexpr std::uint64_t enum_maximum(wait_order) { return static_cast<std::uint64_t>(wait_order::first); }
 constexpr std::uint64_t enum_minimum(lock_demand) { return 0; }
 constexpr std::uint64_t enum_maximum(lock_demand) { return static_cast<std::uint64_t>(lock_demand::exclusive); }
 

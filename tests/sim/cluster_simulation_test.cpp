@@ -16,7 +16,7 @@ using namespace kahuna::testing;
 
 namespace {
 
-constexpr std::uint64_t fixed_seeds = 300;
+constexpr std::uint64_t fixed_seeds = 400;
 
 // Seconds of seeds that nobody has seen, some hundreds.
 std::chrono::seconds fresh_for() {

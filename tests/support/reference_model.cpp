@@ -126,6 +126,7 @@ std::string in_words(const kv::operation_response& response) {
     std::string operator()(const kv::clock_response&) const { return "clock"; }
     std::string operator()(const kv::commit_response&) const { return "committed"; }
     std::string operator()(const kv::rollback_response&) const { return "rolled back"; }
+    std::string operator()(const kv::lock_response&) const { return "locked"; }
     std::string operator()(const kv::participant_response&) const { return "an answer between nodes"; }
   };
   return std::visit(teller{}, response);

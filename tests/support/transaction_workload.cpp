@@ -267,6 +267,10 @@ void transaction_workload::next_step(client& c) {
     step.step = kv::set_request{.key = key, .value = print(c.lists[key])};
     c.reading.reset();
     c.is_bucket = false;
+  } else if (c.number == 1 && dice_.chance(1, 4)) {
+    kv::lock_step ahead;
+    for (const auto& key : c.keys) ahead.locks.push_back({.key = key, .lock = dice_.chance(1, 2) ? kv::lock_demand::shared : kv::lock_demand::exclusive});
+    step.step = std::move(ahead);
   } else if (!c.keys.empty()) {
     const auto key = c.keys.back();
     c.keys.pop_back();

@@ -137,7 +137,7 @@ struct tally {
 
 // What becomes of a node that is started on a damaged directory.
 std::string outcome_of(cluster& nodes, const std::string& what) {
-  constexpr milliseconds patience(20'000);
+  constexpr milliseconds patience(60'000);
   const auto log_bytes = nodes.log(1).size();
   const auto said = [&] { return nodes.log(1).substr(log_bytes); };
   nodes.start(1);
@@ -153,7 +153,9 @@ std::string outcome_of(cluster& nodes, const std::string& what) {
     CAF_CHECK(said().find(nodes.data_directory(1).string()) != std::string::npos);
     return "refused";
   }
-  auto connected = client::client::connect({.endpoints = nodes.endpoints(), .timeout = milliseconds(1'000)});
+  // Nobody leads what is out of service: then there is nothing to wait for.
+  const milliseconds timeout(is_out_of_service() ? 200 : 5'000);
+  auto connected = client::client::connect({.endpoints = nodes.endpoints(), .timeout = timeout});
   answers seen;
   if (connected) seen = read_everything(*connected);
   for (const auto& wrong : seen.wrong) CAF_ERROR(what << ": " << wrong);

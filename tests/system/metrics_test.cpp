@@ -2,6 +2,8 @@
 #define CAF_SUITE system_metrics
 #include "caf/test/unit_test.hpp"
 
+#include <future>
+
 #include "client/client.hpp"
 #include "tests/support/cluster_fixture.hpp"
 #include "tests/support/eventually.hpp"
@@ -83,6 +85,31 @@ CAF_TEST(the page is well formed and shows the replicas of the node) {
   }
   CAF_CHECK_EQUAL(sum(nodes, "kahuna_raft_is_leader"), 16.0);
   CAF_CHECK_EQUAL(sum(nodes, "kahuna_connections", {"role=\"client\""}), 3.0);
+}
+
+CAF_TEST(transactions that ended are counted and who waits for them is seen) {
+  cluster nodes;
+  nodes.start_all_and_wait();
+  auto kahuna = connect_to(nodes.endpoint(1));
+  auto other = connect_to(nodes.endpoint(2));
+  {
+    auto t = kahuna.begin();
+    CAF_REQUIRE(t.has_value());
+    CAF_REQUIRE(t->set({.key = "k", .value = "v"}).has_value());
+    auto waits = std::async(std::launch::async, [&] { return other.set({.key = "k", .value = "w"}).has_value(); });
+    CAF_CHECK(eventually(milliseconds(5'000), [&] { return sum(nodes, "kahuna_lock_waiters") == 1; }));
+    CAF_CHECK_EQUAL(sum(nodes, "kahuna_lock_holders"), 1.0);
+    CAF_CHECK(t->commit().has_value());
+    CAF_CHECK(waits.get());
+  }
+  auto rolled_back = kahuna.begin();
+  CAF_REQUIRE(rolled_back.has_value());
+  CAF_REQUIRE(rolled_back->set({.key = "k", .value = "x"}).has_value());
+  CAF_CHECK(!rolled_back->rollback());
+  CAF_CHECK(eventually(milliseconds(5'000), [&] {
+    return sum(nodes, "kahuna_transactions_total", {"result=\"committed\""}) == 1 &&
+           sum(nodes, "kahuna_transactions_total", {"result=\"aborted\""}) == 1 && sum(nodes, "kahuna_lock_holders") == 0;
+  }));
 }
 
 CAF_TEST(a lost node shows in the figures that the operator is told to watch) {

@@ -90,6 +90,15 @@ struct validator {
 
   std::optional<error> operator()(const commit_step&) const { return std::nullopt; }
   std::optional<error> operator()(const rollback_step&) const { return std::nullopt; }
+  std::optional<error> operator()(const lock_step& r) const {
+    if (r.locks.empty() || r.locks.size() > locks_max)
+      return invalid("a transaction locks 1 to " + std::to_string(locks_max) + " keys at once, not " + std::to_string(r.locks.size()));
+    for (const auto& wanted : r.locks) {
+      if (auto e = validate_name(wanted.key, "key")) return e;
+      if (wanted.lock == lock_demand::none) return invalid("key " + wanted.key + " is to be locked shared or exclusive");
+    }
+    return std::nullopt;
+  }
   std::optional<error> operator()(const transaction_request& r) const {
     if (r.transaction.timeout_ms == 0 || r.transaction.timeout_ms > transaction_timeout_ms_max)
       return invalid("transaction timeout " + std::to_string(r.transaction.timeout_ms) +

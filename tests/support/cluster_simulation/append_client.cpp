@@ -58,6 +58,10 @@ void append_client::next_step() {
     lists_[key].push_back(value);
     work_.appends[key].push_back(value);
     step.step = kv::set_request{.key = key, .value = print(lists_[key])};
+  } else if (number_ == 1 && w.dice.chance(1, 4)) {
+    kv::lock_step ahead;
+    for (const auto& key : keys_) ahead.locks.push_back({.key = key, .lock = w.dice.chance(1, 2) ? kv::lock_demand::shared : kv::lock_demand::exclusive});
+    step.step = std::move(ahead);
   } else if (!keys_.empty()) {
     reading_ = keys_.back();
     keys_.pop_back();

@@ -59,6 +59,7 @@ struct partition_fixture {
       replies.emplace(reply.origin, std::move(reply.response));
     }
     for (const auto& read : ready.reads) reads.push_back(read.read_id);
+    for (const auto& question : ready.manager.questions) questions.push_back(question);
   }
 
   void lead(std::uint64_t new_term, bool with_lease = true) {
@@ -160,6 +161,7 @@ struct partition_fixture {
   std::deque<raft::log_entry> uncommitted;
   std::map<std::uint64_t, operation_response> replies;
   std::vector<std::uint64_t> reads;
+  std::vector<manager_news::question> questions;
   std::uint64_t origin = 0;
   std::uint64_t next_sequence = 100;
 };

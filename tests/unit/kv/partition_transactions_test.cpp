@@ -20,7 +20,7 @@ struct fixture : partition_fixture {
   // What the anchor's manager asks on behalf of a transaction of client 7; the request's identity is that of its commit.
   std::uint64_t demand(participant_body body, std::uint64_t sequence = 0, std::uint32_t attempt = 1) {
     participant_request asked;
-    asked.id = {timestamp_at(wall), 7, 1};
+    asked.id = {timestamp_at(wall_ms), 7, transaction_number};
     asked.term = coordinated_in;
     asked.deadline_ms = wall + 5'000;
     asked.body = std::move(body);
@@ -60,6 +60,7 @@ struct fixture : partition_fixture {
   }
 
   term_id coordinated_in{1};
+  std::uint64_t transaction_number = 1;  // the higher the younger
 };
 
 }  // namespace
@@ -168,6 +169,113 @@ CAF_TEST(what ends a transaction is let in where those who wait for it take all 
   const auto resolved = demand(participant_resolve{timestamp_at(wall)});
   commit();
   CAF_CHECK_EQUAL(outcome(resolved), "committed");
+}
+
+CAF_TEST(that a key is gone which a promise has seen live is told once the outcome is known) {
+  set_request expiring;
+  expiring.key = "b/k";
+  expiring.value = "v";
+  expiring.expires_ms = 1'000;
+  ask(expiring);
+  commit();
+  const auto modified = store->latest("b/k")->value().modified;
+  demand(participant_prepare{{{{durability::persistent, "b/k", true, 0, false, modified, true}}, {}}, {write_of("b/other", "w")}});
+  commit();
+  CAF_CHECK_EQUAL(answer(ask(get("b/k"))), "v r0");
+  wall += 2'000;
+  const auto read = ask(get("b/k"));
+  get_by_bucket_request list;
+  list.bucket = "b";
+  const auto listed = ask(list);
+  transaction_number = 2;
+  const auto in_transaction = demand(participant_read{durability::persistent, "b/k", lock_demand::none});
+  commit();  // and that the expiry was seen is in the log
+  CAF_CHECK_EQUAL(answer(read), "none");
+  CAF_CHECK_EQUAL(outcome(in_transaction), "none");
+  CAF_CHECK(!is_answered(listed));
+  CAF_CHECK_EQUAL(answer(ask(get("c/k"))), "not found");
+  transaction_number = 1;
+  demand(participant_resolve{});
+  commit();
+  CAF_CHECK_EQUAL(answer(read), "not found");
+  CAF_CHECK_EQUAL(outcome(in_transaction), "read");
+  CAF_CHECK(is_answered(listed));
+}
+
+CAF_TEST(who is told to wait no longer is aborted and who has its lock is not) {
+  const participant_read locked{durability::persistent, "k", lock_demand::exclusive};
+  transaction_number = 1;
+  CAF_CHECK_EQUAL(outcome(demand(locked)), "read");
+  transaction_number = 2;
+  const auto waits = demand(locked);
+  CAF_CHECK_EQUAL(outcome(waits), "none");
+  transaction_number = 1;
+  demand(participant_stop_waiting{});
+  CAF_CHECK_EQUAL(outcome(demand(locked)), "read");
+  transaction_number = 2;
+  demand(participant_stop_waiting{});
+  CAF_CHECK_EQUAL(outcome(waits), "aborted");
+  // It does not stand in line any more.
+  transaction_number = 1;
+  demand(participant_resolve{});
+  transaction_number = 3;
+  CAF_CHECK_EQUAL(outcome(demand(locked)), "read");
+}
+
+CAF_TEST(whose lock is waited for hears of it and who waits out of order for an older one) {
+  participant_read locked{durability::persistent, "k", lock_demand::exclusive, wait_order::out_of_order};
+  transaction_number = 2;
+  demand(locked);
+  // An older one waits, and one that is younger.
+  transaction_number = 1;
+  demand(locked);
+  CAF_REQUIRE_EQUAL(questions.size(), 1u);
+  CAF_CHECK_EQUAL(questions[0].id.number, 2u);
+  CAF_CHECK(questions[0].what == (transaction_query{true, true, wait_order::out_of_order, false}));
+  transaction_number = 3;
+  demand(locked);
+  CAF_REQUIRE_EQUAL(questions.size(), 3u);
+  CAF_CHECK_EQUAL(questions[1].id.number, 2u);
+  CAF_CHECK(questions[1].what == (transaction_query{true, false, wait_order::out_of_order, false}));
+  CAF_CHECK_EQUAL(questions[2].id.number, 3u);
+  CAF_CHECK(questions[2].what.is_stuck);
+  // Who holds nothing is in no circle.
+  locked.order = wait_order::first;
+  transaction_number = 4;
+  demand(locked);
+  CAF_CHECK_EQUAL(questions.size(), 3u);
+}
+
+CAF_TEST(who reads what others have read and wanted to write gets the exclusive lock) {
+  const participant_read read{durability::persistent, "k", lock_demand::shared, wait_order::first};
+  const participant_read write{durability::persistent, "k", lock_demand::exclusive, wait_order::out_of_order};
+  for (const std::uint64_t number : {1, 2}) {
+    transaction_number = number;
+    CAF_CHECK_EQUAL(outcome(demand(read)), "read");
+  }
+  transaction_number = 1;
+  CAF_CHECK_EQUAL(outcome(demand(write)), "none");
+  transaction_number = 2;
+  demand(participant_resolve{});
+  transaction_number = 1;
+  demand(participant_resolve{});
+  transaction_number = 3;
+  const auto guessed = demand(read);
+  CAF_CHECK(std::get<read_answer>(std::get<participant_response>(replies.at(guessed))).lock == lock_demand::exclusive);
+  transaction_number = 4;
+  const auto waits = demand(read);
+  CAF_CHECK_EQUAL(outcome(waits), "none");
+  transaction_number = 3;
+  demand(participant_resolve{});
+  CAF_CHECK_EQUAL(outcome(waits), "read");
+  // Nobody has written it for long.
+  now += std::chrono::seconds(11);
+  transaction_number = 4;
+  demand(participant_resolve{});
+  for (const std::uint64_t number : {5, 6}) {
+    transaction_number = number;
+    CAF_CHECK_EQUAL(outcome(demand(read)), "read");
+  }
 }
 
 CAF_TEST_FIXTURE_SCOPE_END()

@@ -18,7 +18,7 @@ constexpr std::uint64_t wall_ms = 1'700'000'000'000;
 constexpr std::uint32_t partitions = 4;
 
 struct fixture {
-  fixture() : manager({partition_id{0}, partitions}, prng(1)) {
+  fixture() : manager({.self = partition_id{0}, .partitions = partitions, .read_bytes_max = 4 << 20, .kept_bytes_max = 2 << 20}, prng(1)) {
     header.id = {timestamp_at(wall_ms), 7, 1};
     header.anchor = partition_id{0};
     header.locking = locking_mode::optimistic;
@@ -116,6 +116,30 @@ struct fixture {
     if (const auto* failure = std::get_if<error>(&found->second)) return std::string(to_string(failure->code));
     if (std::holds_alternative<commit_response>(found->second)) return "committed";
     return "done";
+  }
+
+  // Locks were asked for, and are granted.
+  void grant_own() { answer_own(asked_of_own<participant_read>().first, participant_response(read_answer{std::nullopt, wall_ms})); }
+  void grant_remote() { answer_remote(asked_of_others<participant_read>(), participant_response(read_answer{std::nullopt, wall_ms})); }
+
+  // What a participant says of the transaction, and of one that waits for it.
+  void tell(transaction_query what) {
+    partition_request request;
+    request.origin = ++origin;
+    request.op = participant_request{partition_id{0}, header.id, term_id{1}, partition_id{0}, 0, what};
+    manager_news news;
+    news.requests.push_back(std::move(request));
+    step(std::move(news));
+  }
+  void want(bool is_wound, wait_order order) { tell({true, is_wound, order, false}); }
+  void stick() { tell({false, false, wait_order::out_of_order, true}); }
+
+  // Asks for a key of partition 1, in the order of names or not.
+  std::uint64_t ask_there(bool is_in_order) {
+    get_request get;
+    get.key = is_in_order ? "z" : "a";
+    while (routing::partition_of_key(partitions, get.key).value != 1) get.key += '+';
+    return ask(get);
   }
 
   // Sets a key here and one of partition 1.
@@ -230,6 +254,119 @@ CAF_TEST(a leader that goes while it commits says that nobody knows) {
   CAF_CHECK_EQUAL(manager.open_transactions(), 0u);
 }
 
+// --- locks ahead, and making way ---
+
+CAF_TEST(locks are asked for one after the other in the order of names and what they read is known then) {
+  std::vector<std::string> keys{key_of(0), key_of(1)};
+  std::sort(keys.begin(), keys.end());
+  lock_step ahead{{{.key = keys[1]}, {.key = keys[0]}}};
+  const auto o = ask(ahead);
+  const bool is_own_first = keys[0] == key_of(0);
+  CAF_CHECK_EQUAL(asked_of_own<participant_read>().second != nullptr, is_own_first);
+  CAF_CHECK_EQUAL(asked_of_others<participant_read>() != 0, !is_own_first);
+  is_own_first ? grant_own() : grant_remote();
+  CAF_CHECK_EQUAL(outcome(o), "none");
+  is_own_first ? grant_remote() : grant_own();
+  CAF_CHECK_EQUAL(outcome(o), "done");
+  for (const auto& key : keys) {
+    set_request set;
+    set.key = key;
+    CAF_CHECK_EQUAL(outcome(ask(set)), "done");
+  }
+  CAF_CHECK(own.empty() && remote.empty());
+}
+
+CAF_TEST(a transaction that goes on is let go on while an older one waits and has half a second) {
+  set_both();
+  want(true, wait_order::in_order);
+  CAF_CHECK_EQUAL(manager.open_transactions(), 1u);
+  now += std::chrono::milliseconds(400);
+  set_request set;
+  set.key = key_of(0);
+  CAF_CHECK_EQUAL(outcome(ask(set)), "done");
+  want(true, wait_order::in_order);
+  CAF_CHECK_EQUAL(manager.open_transactions(), 1u);
+  now += std::chrono::milliseconds(100);
+  want(false, wait_order::in_order);  // a younger one
+  CAF_CHECK_EQUAL(manager.open_transactions(), 1u);
+  want(true, wait_order::in_order);
+  CAF_CHECK_EQUAL(manager.open_transactions(), 0u);
+}
+
+CAF_TEST(one whose client does nothing makes way sooner) {
+  set_both();
+  now += std::chrono::milliseconds(100);
+  want(true, wait_order::first);
+  CAF_CHECK_EQUAL(manager.open_transactions(), 0u);
+}
+
+CAF_TEST(what is asked for says how it stands to what is held) {
+  header.locking = locking_mode::pessimistic;
+  get_request get;
+  get.key = key_of(0);
+  ask(get);
+  CAF_CHECK(asked_of_own<participant_read>().second->order == wait_order::first);
+  grant_own();
+  ask_there(true);
+  const auto later = asked_of_others<participant_read>();
+  CAF_CHECK(std::get<participant_read>(std::get<participant_request>(remote.at(later).op).body).order == wait_order::in_order);
+  grant_remote();
+  ask_there(false);
+  const auto before = asked_of_others<participant_read>();
+  CAF_CHECK(std::get<participant_read>(std::get<participant_request>(remote.at(before).op).body).order == wait_order::out_of_order);
+  grant_remote();
+  // A stronger lock on what it holds.
+  set_request set;
+  set.key = key_of(0);
+  ask(set);
+  CAF_CHECK(asked_of_own<participant_read>().second->order == wait_order::out_of_order);
+}
+
+CAF_TEST(one that waits out of order for an older one is aborted where it is wanted whichever is heard first) {
+  header.locking = locking_mode::pessimistic;
+  for (const bool is_wanted_first : {true, false}) {
+    header.id.number += 1;
+    number = 0;
+    heard = 0;
+    own.clear();
+    remote.clear();
+    set_both();
+    const auto o = ask_there(false);
+    is_wanted_first ? want(false, wait_order::in_order) : stick();
+    CAF_CHECK_EQUAL(outcome(o), "none");
+    is_wanted_first ? stick() : want(false, wait_order::in_order);
+    CAF_CHECK_EQUAL(outcome(o), "aborted");
+  }
+}
+
+CAF_TEST(one that waits in order or is not waited for by any that holds something is let wait) {
+  header.locking = locking_mode::pessimistic;
+  set_both();
+  const auto in_order = ask_there(true);
+  want(false, wait_order::in_order);
+  stick();  // late: of another wait
+  CAF_CHECK_EQUAL(outcome(in_order), "none");
+  CAF_CHECK_EQUAL(asked_of_others<participant_stop_waiting>(), 0u);
+}
+
+CAF_TEST(one for which an older one waits out of order must not wait itself) {
+  set_both();
+  const auto o = ask_there(true);
+  want(true, wait_order::out_of_order);
+  CAF_CHECK(asked_of_others<participant_stop_waiting>() != 0);
+  CAF_CHECK_EQUAL(outcome(o), "none");
+  answer_remote(asked_of_others<participant_read>(), error{errc::aborted, "an older transaction needs what it holds"});
+  CAF_CHECK_EQUAL(outcome(o), "aborted");
+}
+
+CAF_TEST(nor does it wait for what it asks for later) {
+  set_both();
+  want(true, wait_order::out_of_order);
+  CAF_CHECK_EQUAL(asked_of_others<participant_stop_waiting>(), 0u);
+  ask_there(true);
+  CAF_CHECK(asked_of_others<participant_stop_waiting>() != 0);
+}
+
 CAF_TEST(what is set and deleted again counts with what is written of it) {
   const std::string large(1 << 20, 'x');
   int refused = 0;
@@ -255,6 +392,41 @@ CAF_TEST(what is set and deleted again counts with what is written of it) {
     ask(gone);
   }
   CAF_CHECK_EQUAL(refused, 3);
+}
+
+CAF_TEST(what is read is bounded and a transaction that reads too much can go on) {
+  version large;
+  large.value = std::string(3 << 20, 'x');
+  const auto read_large = [&](const std::string& key) {
+    get_request get;
+    get.key = key;
+    const auto o = ask(get);
+    answer_own(asked_of_own<participant_read>().first, participant_response(read_answer{large, wall_ms}));
+    return outcome(o);
+  };
+  auto second = key_of(0) + "+";
+  while (routing::partition_of_key(partitions, second).value != 0) second += '+';
+  CAF_CHECK_EQUAL(read_large(key_of(0)), "done");
+  const auto heard_before = heard;
+  CAF_CHECK_EQUAL(read_large(second), "invalid_argument");
+  --number;  // it is no step
+  heard = heard_before;
+  set_request set;
+  set.key = key_of(0);
+  CAF_CHECK_EQUAL(outcome(ask(set)), "done");
+  // And while so much is kept no other one begins.
+  const auto own_header = std::exchange(header, transaction_header{{timestamp_at(wall_ms), 7, 2}, partition_id{0}, locking_mode::optimistic, 5'000});
+  const auto number_before = std::exchange(number, 0);
+  const auto heard_of_it = std::exchange(heard, 0);
+  CAF_CHECK_EQUAL(outcome(ask(set)), "overloaded");
+  header = own_header;
+  number = number_before;
+  heard = heard_of_it;
+  ask(rollback_step{});
+  header.id.number = 3;
+  number = 0;
+  heard = 0;
+  CAF_CHECK_EQUAL(read_large(key_of(0)), "done");
 }
 
 CAF_TEST_FIXTURE_SCOPE_END()

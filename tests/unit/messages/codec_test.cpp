@@ -51,7 +51,8 @@ std::vector<kv::operation> transaction_operations() {
   std::vector<kv::operation> all{kv::read_clock_request{partition_id{5}}};
   for (const kv::transaction_step& step :
        std::vector<kv::transaction_step>{kv::set_request{.key = "k", .value = "v"}, kv::get_by_bucket_request{.bucket = "b"},
-                                         kv::commit_step{}, kv::rollback_step{}})
+                                         kv::commit_step{}, kv::rollback_step{},
+                                         kv::lock_step{{{kv::durability::ephemeral, "e", kv::lock_demand::shared}, {.key = "k"}}}})
     all.push_back(kv::transaction_request{header, 3, 77, step});
   for (const kv::participant_body& body : std::vector<kv::participant_body>{
            kv::participant_read{kv::durability::persistent, "k", kv::lock_demand::exclusive},
@@ -59,7 +60,7 @@ std::vector<kv::operation> transaction_operations() {
            kv::participant_prepare{seen, writes},
            kv::participant_commit{seen, writes, timestamp{9}, 5000, {partition_id{1}, partition_id{300}}},
            kv::participant_resolve{timestamp{9}}, kv::participant_lookup{}, kv::participant_forget{},
-           kv::transaction_query{true}})
+           kv::transaction_query{true, true, kv::wait_order::in_order, false}, kv::participant_stop_waiting{}})
     all.push_back(kv::participant_request{partition_id{3}, id, term_id{6}, partition_id{4}, 6000, body});
   return all;
 }
@@ -68,7 +69,7 @@ std::vector<kv::operation_response> transaction_responses() {
   const kv::version v{3, false, timestamp{9}, timestamp{9}, 0, "v"};
   return {kv::clock_response{timestamp{9}},
           kv::commit_response{timestamp{9}},
-          kv::rollback_response{},
+          kv::rollback_response{}, kv::lock_response{},
           kv::participant_response{kv::read_answer{v, 7}},
           kv::participant_response{kv::list_answer{{}, timestamp{9}}},
           kv::participant_response{kv::vote{false, "it was changed", timestamp{9}, 5000}},

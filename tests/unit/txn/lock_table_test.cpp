@@ -1,4 +1,4 @@
-// The lock table: who is granted, who waits, who is wounded; and at random, that what it says holds.
+// The lock table: who is granted, who waits and for whom; and at random, that what it says holds.
 #define CAF_SUITE lock_table
 #include "caf/test/unit_test.hpp"
 
@@ -20,13 +20,14 @@ transaction_id aged(std::uint64_t age) { return {timestamp{age}, 1, 1}; }
 struct fixture {
   lock_table locks;
 
-  // "granted", "waits", or "waits wounding 3 4".
+  // "granted", "waits 3 4" for those who hold it, or "waits for an older one 2".
   std::string acquire(std::uint64_t owner, const std::string& resource, lock_mode mode) {
-    const auto claim = locks.acquire(aged(owner), resource, mode);
+    const bool is_granted = locks.acquire(aged(owner), resource, mode);
     locks.check_invariants();
-    if (claim.is_granted) return "granted";
-    std::string said = claim.to_wound.empty() ? "waits" : "waits wounding";
-    for (const auto& wounded : claim.to_wound) said += ' ' + std::to_string(wounded.began_at.value);
+    if (is_granted) return "granted";
+    std::string said = locks.waits_for_older(aged(owner)) ? "waits for an older one" : "waits";
+    for (const auto& blocker : locks.blockers_of(aged(owner)))
+      said += (locks.is_promised(blocker) ? " promised " : " ") + std::to_string(blocker.began_at.value);
     return said;
   }
 
@@ -65,18 +66,20 @@ CAF_TEST(what is held is granted again) {
   CAF_CHECK(locks.is_empty());
 }
 
-CAF_TEST(the younger waits and the older wounds) {
+CAF_TEST(who waits is told for whom and the older stands first) {
   CAF_CHECK_EQUAL(acquire(5, "r", exclusive), "granted");
-  CAF_CHECK_EQUAL(acquire(7, "r", exclusive), "waits");
-  CAF_CHECK_EQUAL(acquire(3, "r", shared), "waits wounding 5");
+  CAF_CHECK_EQUAL(acquire(7, "r", exclusive), "waits for an older one 5");
+  CAF_CHECK_EQUAL(acquire(3, "r", shared), "waits 5");
+  CAF_CHECK_EQUAL(acquire(4, "r", exclusive), "waits for an older one 5");  // that stands before it
+  CAF_CHECK_EQUAL(release(4), "");
   CAF_CHECK_EQUAL(release(5), "3");
   CAF_CHECK_EQUAL(release(3), "7");
 }
 
-CAF_TEST(who has promised is not wounded) {
+CAF_TEST(who has promised is known) {
   CAF_CHECK_EQUAL(acquire(5, "r", exclusive), "granted");
   locks.promise(aged(5));
-  CAF_CHECK_EQUAL(acquire(3, "r", exclusive), "waits");
+  CAF_CHECK_EQUAL(acquire(3, "r", exclusive), "waits promised 5");
   CAF_CHECK(locks.promised_writer("r") == aged(5));
   CAF_CHECK(!locks.promised_writer("r", aged(5)));
   CAF_CHECK(!locks.promised_writer("other"));
@@ -85,44 +88,52 @@ CAF_TEST(who has promised is not wounded) {
 
 CAF_TEST(a stream of readers does not keep an older writer out) {
   CAF_CHECK_EQUAL(acquire(2, "r", shared), "granted");
-  CAF_CHECK_EQUAL(acquire(4, "r", exclusive), "waits");
-  CAF_CHECK_EQUAL(acquire(6, "r", shared), "waits");
+  CAF_CHECK_EQUAL(acquire(4, "r", exclusive), "waits for an older one 2");
+  CAF_CHECK_EQUAL(acquire(6, "r", shared), "waits for an older one");
   CAF_CHECK_EQUAL(acquire(3, "r", shared), "granted");  // older than the writer
   CAF_CHECK_EQUAL(release(2), "");
   CAF_CHECK_EQUAL(release(3), "4");
   CAF_CHECK_EQUAL(release(4), "6");
 }
 
+CAF_TEST(who never waits does not overtake an older one who does) {
+  CAF_CHECK_EQUAL(acquire(2, "r", shared), "granted");
+  CAF_CHECK_EQUAL(acquire(4, "r", exclusive), "waits for an older one 2");
+  CAF_CHECK(!locks.try_acquire(aged(6), "r", shared));
+  CAF_CHECK(locks.try_acquire(aged(3), "r", shared));
+  CAF_CHECK(locks.try_acquire(aged(2), "r", shared));
+}
+
 CAF_TEST(a stronger claim of a holder does not stand behind those who wait for it) {
   CAF_CHECK_EQUAL(acquire(5, "r", shared), "granted");
-  CAF_CHECK_EQUAL(acquire(3, "r", exclusive), "waits wounding 5");
+  CAF_CHECK_EQUAL(acquire(3, "r", exclusive), "waits 5");
   CAF_CHECK_EQUAL(acquire(5, "r", exclusive), "granted");
   CAF_CHECK_EQUAL(release(5), "3");
 }
 
-CAF_TEST(two that want more than they share wound the younger) {
+CAF_TEST(two that want more than they share wait for each other) {
   CAF_CHECK_EQUAL(acquire(3, "r", shared), "granted");
   CAF_CHECK_EQUAL(acquire(5, "r", shared), "granted");
-  CAF_CHECK_EQUAL(acquire(5, "r", exclusive), "waits");
-  CAF_CHECK_EQUAL(acquire(3, "r", exclusive), "waits wounding 5");
+  CAF_CHECK_EQUAL(acquire(5, "r", exclusive), "waits for an older one 3");
+  CAF_CHECK_EQUAL(acquire(3, "r", exclusive), "waits 5");
   CAF_CHECK_EQUAL(release(5), "3");
 }
 
 CAF_TEST(what was restored is promised) {
   locks.restore(aged(9), "r", exclusive);
   CAF_CHECK(locks.is_promised(aged(9)));
-  CAF_CHECK_EQUAL(acquire(1, "r", shared), "waits");
+  CAF_CHECK_EQUAL(acquire(1, "r", shared), "waits promised 9");
   CAF_CHECK(locks.blockers_of(aged(1)) == std::vector<transaction_id>{aged(9)});
 }
 
 CAF_TEST(who gives up waiting keeps what it holds) {
   CAF_CHECK_EQUAL(acquire(2, "a", exclusive), "granted");
   CAF_CHECK_EQUAL(acquire(5, "b", exclusive), "granted");
-  CAF_CHECK_EQUAL(acquire(5, "a", shared), "waits");
+  CAF_CHECK_EQUAL(acquire(5, "a", shared), "waits for an older one 2");
   locks.stop_waiting(aged(5));
   CAF_CHECK(!locks.is_waiting(aged(5)));
   CAF_CHECK_EQUAL(release(2), "");
-  CAF_CHECK_EQUAL(acquire(7, "b", shared), "waits");
+  CAF_CHECK_EQUAL(acquire(7, "b", shared), "waits for an older one 5");
   locks.release_held(aged(5));
   CAF_CHECK_EQUAL(release(5), "7");
 }
@@ -144,10 +155,9 @@ CAF_TEST(at random nobody holds what another holds and waiting always ends) {
         case 2:
           // Who waits asks for nothing else, as a transaction does; what it wounds is aborted at once.
           if (!locks.is_waiting(owner))
-            for (const auto& wounded : locks.acquire(owner, resource, mode).to_wound) {
-              CAF_CHECK(owner < wounded);
-              locks.release(wounded);
-            }
+            if (!locks.acquire(owner, resource, mode))
+              for (const auto& blocker : locks.blockers_of(owner))
+                if (owner < blocker) locks.release(blocker);
           break;
         case 3: locks.release(owner); break;
         case 4: locks.release_held(owner); break;
