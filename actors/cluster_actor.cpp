@@ -1,17 +1,19 @@
 #include "actors/cluster_actor.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "actors/fatal.hpp"
 #include "actors/leader_spread.hpp"
 #include "actors/raft_peer_actor.hpp"
+#include "core/routing/placement.hpp"
 
 namespace kahuna::actors {
 
 namespace {
 
-using self_pointer = cluster_handle::stateful_pointer<cluster_state>;
+using self_pointer = cluster_pointer;
 
 constexpr std::chrono::milliseconds leaders_repeat_interval{1000};
 constexpr std::chrono::milliseconds status_timeout{1000};
@@ -72,6 +74,7 @@ void take_seen(self_pointer self, const peer_seen& seen) {
   const bool is_news = seen.is_connected ? state.connected.insert(seen.peer).second : state.connected.erase(seen.peer) != 0;
   if (!is_news) return;
   state.restless_at = now_of(*self);
+  tell_reachable(self);
   if (seen.is_connected) return;
   for (const auto& [partition, peer] : state.wiring.raft_peers) tell_raft(self, peer, raft::connection_lost{seen.peer});
 }
@@ -80,8 +83,10 @@ void take_seen(self_pointer self, const peer_seen& seen) {
 // the same moment do no harm: nobody moves anything for a difference of one.
 void spread_leaders(self_pointer self) {
   auto& state = self->state;
-  const auto& map = state.settings.map;
-  if (state.is_leaving || state.connected.size() + 1 < map.members.size()) return;
+  const auto& map = state.map;
+  const auto is_reached = [&](node_id node) { return node == state.settings.self || state.connected.contains(node); };
+  const auto active = routing::active_members(map);
+  if (state.is_leaving || !std::all_of(active.begin(), active.end(), is_reached)) return;
   if (now_of(*self) - state.restless_at < quiet_before_spreading) return;
   const auto chosen = choose_handover(map, state.settings.self, state.leaders, state.spread_turn++);
   if (!chosen) return;
@@ -98,14 +103,16 @@ void on_tick(self_pointer self) {
 
   ++state.ticks;
   if (state.ticks % sweep_interval_ticks == 0) {
-    for (const auto& partition : state.wiring.partitions) self->send(partition, node_tick{});
+    for (const auto& [id, partition] : state.wiring.partitions) self->send(partition, node_tick{});
     self->send(state.wiring.log_writer, node_tick{});
   }
 
+  step_membership(self, routing::membership_tick{});
   if (state.ticks % static_cast<std::uint64_t>(spread_interval / state.settings.tick_interval) == 0) spread_leaders(self);
 
   // Lost or refused news is repeated now and then; it is small.
   if (state.ticks % static_cast<std::uint64_t>(leaders_repeat_interval / state.settings.tick_interval) != 0) return;
+  tell_version(self);
   leaders_changed led_here;
   for (const auto& entry : state.leaders)
     if (entry.leader == state.settings.self) led_here.partitions.push_back(entry);
@@ -127,6 +134,7 @@ struct status_round {
 caf::result<node_status> collect_status(self_pointer self) {
   auto& state = self->state;
   auto round = std::make_shared<status_round>();
+  round->status.map = state.map;
   round->status.alive.push_back(state.settings.self);
   round->status.alive.insert(round->status.alive.end(), state.connected.begin(), state.connected.end());
   round->status.leaders = state.leaders;
@@ -140,7 +148,7 @@ caf::result<node_status> collect_status(self_pointer self) {
               round->one_less();
             },
             [round](caf::error&) { round->one_less(); });
-  for (const auto& partition : state.wiring.partitions)
+  for (const auto& [id, partition] : state.wiring.partitions)
     self->request(partition, status_timeout, get_status{})
         .then(
             [round](partition_status& status) {
@@ -160,13 +168,21 @@ cluster_handle::behavior_type cluster_actor(self_pointer self, cluster_settings 
   auto& state = self->state;
   for (std::uint32_t i = 0; i < settings.map.partitions; ++i) state.leaders.push_back({partition_id{i}, {}, no_node});
   state.settings = std::move(settings);
+  state.map = state.settings.map;
+  state.membership = std::make_unique<routing::membership_core>(state.settings.self, state.map, state.settings.membership);
   return {
       [=](const cluster_wiring& wiring) {
         self->state.wiring = wiring;
         self->state.restless_at = now_of(*self);
+        keep_links(self);
+        tell_reachable(self);
         on_tick(self);
       },
-      [=](const leaders_changed& news) { tell(self, take_own(self->state, news)); },
+      [=](const leaders_changed& news) {
+        tell(self, take_own(self->state, news));
+        if (news.partitions.empty() || news.partitions.front().partition != partition_id{0}) return;
+        step_membership(self, routing::system_leadership{news.partitions.front().leader == self->state.settings.self});
+      },
       [=](const leaders_heard& news) {
         if (auto changed = take_heard(self->state, news); !changed.empty())
           self->send(self->state.wiring.gateway, leaders_changed{std::move(changed)});
@@ -174,13 +190,23 @@ cluster_handle::behavior_type cluster_actor(self_pointer self, cluster_settings 
       [=](const peer_seen& seen) {
         take_seen(self, seen);
       },
+      [=](const map_heard& heard) { take_map(self, heard.peer, heard.news); },
+      [=](const zone_heard& heard) { step_membership(self, routing::zone_told{heard.peer, heard.zone}); },
+      [=](system_answer& answer) { take_system_answer(self, answer); },
+      [=](group_ordered& ordered) { take_group_order(self, ordered); },
+      [=](group_reported& reported) { take_group_report(self, reported); },
+      [=](membership_asked& asked) { take_command(self, asked); },
+      [=](const replicas_changed& news) { take_replicas(self, news); },
       [=](const hand_over_all&) {
         self->state.is_leaving = true;
         for (const auto& [partition, peer] : self->state.wiring.raft_peers) tell_raft(self, peer, raft::transfer_leadership{no_node, false});
       },
       [=](const get_status&) { return collect_status(self); },
       [=](const node_tick&) { on_tick(self); },
-      [=](const stop&) { self->quit(); },
+      [=](const stop&) {
+        for (const auto& [peer, link] : self->state.wiring.links) self->send(link, stop{});
+        self->quit();
+      },
   };
 }
 

@@ -28,7 +28,14 @@ data_keeper_handle::behavior_type data_keeper_actor(self_pointer self, std::shar
   die_on_exceptions(self);
   self->state.data = std::move(data);
   return {
-      [=](const hosted_partitions& hosted) { self->state.partitions = hosted.partitions; },
+      [=](const hosted_partitions& hosted) {
+        auto& state = self->state;
+        state.partitions = hosted.partitions;
+        // Whoever is gone does not prepare any more.
+        state.preparing = 0;
+        if (state.waiting.empty() || std::exchange(state.is_drain_sent, true)) return;
+        self->send(self, drain{});
+      },
       [=](const log_grown&) {
         auto& state = self->state;
         // One that went away in the last round does not hold up the next ones.

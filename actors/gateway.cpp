@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "actors/fatal.hpp"
+#include "actors/partition_actor.hpp"
 #include "actors/raft_peer_actor.hpp"
 #include "core/kv/operation_routing.hpp"
 #include "messages/batch.hpp"
@@ -138,7 +139,7 @@ node_id next_hop(const gateway_state& state, node_id leader, arrived_request::wa
   const bool is_known = leader != no_node && state.wiring.links.contains(leader);
   if ((is_known && state.connected.contains(leader)) || may_go == way::to_leader) return is_known ? leader : no_node;
   for (const auto peer : state.connected)
-    if (peer != leader) return peer;
+    if (peer != leader && state.wiring.links.contains(peer)) return peer;
   return is_known ? leader : no_node;
 }
 
@@ -210,7 +211,16 @@ void accept(self_pointer self, gateway_session& session, std::uint16_t version) 
   send_frame(self, session, messages::frame_kind::welcome,
              messages::welcome{version, settings.self, settings.incarnation, settings.clock->now(), settings.map,
                                settings.value_bytes_max, bound});
+  session.map_version = settings.map.version;
   if (session.in == phase::client) send_frame(self, session, messages::frame_kind::leaders, known_leaders(state));
+  if (session.in == phase::node) self->send(state.cluster, zone_heard{session.hello.node, session.hello.zone});
+}
+
+void send_map(self_pointer self, gateway_session& session) {
+  const auto& map = self->state.settings.map;
+  if (session.map_version >= map.version) return;
+  session.map_version = map.version;
+  send_frame(self, session, messages::frame_kind::map_news, messages::map_news{map.version, map});
 }
 
 complaint take_hello(self_pointer self, gateway_session& session, const messages::hello& hello) {
@@ -291,12 +301,29 @@ complaint take_cluster_request(self_pointer self, gateway_session& session, cons
       .then(
           [=](const node_status& status) {
             finish([&](gateway_session& asking) {
+              send_map(self, asking);
               send_frame(self, asking, messages::frame_kind::cluster_reply,
                          cluster_reply_of(self->state.settings.self, asked, status));
             });
           },
           [=](const caf::error&) { finish([](gateway_session&) {}); });
   return std::nullopt;
+}
+
+// Answered once it is durable, or refused; whoever asks more than is answered is not listened to for a while.
+complaint take_membership_request(self_pointer self, gateway_session& session, messages::membership_request& asked) {
+  auto& state = self->state;
+  if (session.cluster_requests >= state.settings.session_cluster_requests_max) return std::nullopt;
+  ++session.cluster_requests;
+  self->send(state.cluster, membership_asked{session.number, std::move(asked)});
+  return std::nullopt;
+}
+
+void take_membership_answered(self_pointer self, const membership_answered& answered) {
+  auto* session = find_session(self->state, answered.session);
+  if (session == nullptr) return;
+  --session->cluster_requests;
+  send_frame(self, *session, messages::frame_kind::membership_reply, answered.reply);
 }
 
 complaint take_transfer_leader(self_pointer self, const messages::transfer_leader& order) {
@@ -383,6 +410,8 @@ complaint take_frame(self_pointer self, gateway_session& session, messages::fram
   if (session.in == phase::client && kind == frame_kind::cluster_request)
     return take_body<messages::cluster_request>(
         body, [&](const messages::cluster_request& asked) { return take_cluster_request(self, session, asked); });
+  if (session.in == phase::client && kind == frame_kind::membership_request)
+    return take_body<messages::membership_request>(body, [&](auto& asked) { return take_membership_request(self, session, asked); });
   if (session.in == phase::client && kind == frame_kind::transfer_leader)
     return take_body<messages::transfer_leader>(body, [&](const messages::transfer_leader& order) { return take_transfer_leader(self, order); });
   if (session.in == phase::node) {
@@ -407,6 +436,21 @@ complaint take_frame(self_pointer self, gateway_session& session, messages::fram
           // A node may only speak for itself.
           std::erase_if(b.partitions, [&](const auto& entry) { return entry.leader != session.hello.node; });
           self->send(state.cluster, leaders_heard{std::move(b.partitions)});
+          return std::nullopt;
+        });
+      case frame_kind::map_news:
+        return take_body<messages::map_news>(body, [&](messages::map_news& b) -> complaint {
+          self->send(state.cluster, map_heard{session.hello.node, std::move(b)});
+          return std::nullopt;
+        });
+      case frame_kind::group_order:
+        return take_body<messages::group_order>(body, [&](messages::group_order& b) -> complaint {
+          self->send(state.cluster, group_ordered{session.hello.node, std::move(b)});
+          return std::nullopt;
+        });
+      case frame_kind::group_report:
+        return take_body<messages::group_report>(body, [&](messages::group_report& b) -> complaint {
+          self->send(state.cluster, group_reported{state.settings.self, std::move(b)});
           return std::nullopt;
         });
       default: break;
@@ -490,7 +534,8 @@ void on_drain(self_pointer self) {
   for (auto& [peer, requests] : std::exchange(state.to_forward, {}))
     self->send(state.wiring.links.at(peer), forward_requests{std::move(requests)});
   for (auto& [partition, replies] : std::exchange(state.to_managers, {}))
-    self->send(state.wiring.partitions.at(partition), manager_answers{std::move(replies)});
+    if (const auto manager = state.wiring.partitions.find(partition); manager != state.wiring.partitions.end())
+      self->send(manager->second, manager_answers{std::move(replies)});
   for (auto& [peer, replies] : std::exchange(state.to_return, {}))
     if (const auto link = state.wiring.links.find(peer); link != state.wiring.links.end())
       self->send(link->second, forward_replies{std::move(replies)});
@@ -526,6 +571,34 @@ void take_peer_checked(self_pointer self, const peer_checked& checked) {
                          true});
   }
   accept(self, *session, std::min(session->hello.version_max, messages::protocol_version_max));
+}
+
+// Clients hear of members that come and go; who holds what they are told with what they ask of the cluster. Who was a member and is none
+// any more is told so when it dials again.
+void take_map(self_pointer self, const map_changed& news) {
+  auto& state = self->state;
+  const bool are_members_others = state.settings.map.members != news.map.members;
+  state.settings.map = news.map;
+  std::vector<std::uint64_t> former;
+  for (const auto& [handle, session] : state.sessions) {
+    if (session->in == phase::client && are_members_others && session->unread_bytes <= state.settings.session_unread_bytes_max) send_map(self, *session);
+    if (session->in == phase::node && routing::is_former(news.map, session->hello.node)) former.push_back(session->number);
+  }
+  for (const auto number : former)
+    if (auto* session = find_session(state, number)) close_for(self, *session, "no member any more", "");
+}
+
+// What waits for a replica that is gone is asked of others by whoever asked.
+void take_replicas(self_pointer self, const replicas_changed& news) {
+  auto& wiring = self->state.wiring;
+  on_drain(self);
+  std::vector<std::pair<std::uint64_t, bool>> affected;
+  for (const auto& [token, request] : self->state.requests)
+    if (request.forwarded_to == no_node && !news.partitions.contains(request.partition)) affected.emplace_back(token, request.is_write);
+  wiring.partitions = news.partitions;
+  wiring.raft_peers = news.raft_peers;
+  for (const auto& [token, is_write] : affected)
+    answer(self, token, error{is_write ? errc::leadership_lost : errc::not_leader, "this node does not hold the partition any more; retry"});
 }
 
 // What was forwarded to a node that can't be reached will not be answered: say so now, so that the client tries elsewhere.
@@ -574,7 +647,7 @@ caf::behavior gateway_actor(self_pointer self, gateway_settings settings, cluste
   state.deadlines = std::make_unique<deadline_wheel>(now_of(*self));
   state.log = std::make_unique<rate_limited_log>(*settings.events);
   state.settings = std::move(settings);
-  state.next_token = state.settings.first_token & ~kv::manager_origin;
+  state.next_token = state.settings.first_token & ~(kv::manager_origin | system_origin);
   state.cluster = std::move(cluster);
   // SO_REUSEADDR: a restarted node takes its port back at once.
   const auto doorman = self->add_tcp_doorman(state.settings.port, state.settings.host.c_str(), true);
@@ -603,6 +676,14 @@ caf::behavior gateway_actor(self_pointer self, gateway_settings settings, cluste
         for (auto& reply : replies.replies) answer(self, reply.origin, std::move(reply.response));
       },
       [=](const leaders_changed& news) { take_leaders(self, news); },
+      [=](const map_changed& news) { take_map(self, news); },
+      [=](const links_changed& news) {
+        on_drain(self);
+        self->state.wiring.links = news.links;
+        std::erase_if(self->state.connected, [&](node_id peer) { return !news.links.contains(peer); });
+      },
+      [=](const replicas_changed& news) { take_replicas(self, news); },
+      [=](const membership_answered& answered) { take_membership_answered(self, answered); },
       [=](const peer_checked& checked) { take_peer_checked(self, checked); },
       [=](manager_requests& asked) { take_manager_requests(self, asked); },
       [=](const link_broken& broken) { take_link_broken(self, broken); },

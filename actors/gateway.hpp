@@ -75,6 +75,7 @@ struct gateway_session {
   instant heard_at;
   instant frame_began_at{};  // while a frame is half received
   messages::hello hello;
+  std::uint64_t map_version = 0;  // of the partition map that it was sent last
   std::size_t requests = 0;
   std::size_t unread_bytes = 0;
   std::size_t cluster_requests = 0;

@@ -15,6 +15,7 @@
 #include "core/kv/partition_core.hpp"
 #include "core/kv/transaction_manager_core.hpp"
 #include "core/raft/raft_input.hpp"
+#include "core/routing/partition_map.hpp"
 #include "messages/protocol.hpp"
 
 namespace kahuna::actors {
@@ -84,7 +85,7 @@ struct raft_inputs {
   std::vector<raft::raft_input> inputs;
 };
 
-// main → data_keeper: the partitions hosted here, whenever they change.
+// main, replica_host → data_keeper: the partitions hosted here, whenever they change.
 struct hosted_partitions;
 
 // log_writer → data_keeper: so much was written since the last time that it is worth shortening the logs.
@@ -172,6 +173,74 @@ struct peer_seen {
   bool is_connected = false;
 };
 
+// --- members and what they hold
+
+// cluster → gateway, replica_host: the newest partition map that was heard of.
+struct map_changed {
+  routing::partition_map map;
+};
+
+// gateway → cluster, link → cluster: the newest one that another node has heard of, or its version.
+struct map_heard {
+  node_id peer;
+  messages::map_news news;
+};
+
+// gateway → cluster: where a node says that it is.
+struct zone_heard {
+  node_id peer;
+  std::string zone;
+};
+
+// cluster → partition 0: an operation of the system's own, which may touch reserved names; and the answer.
+struct system_operation {
+  std::uint64_t token = 0;  // below system_origin
+  kv::operation op;
+};
+struct system_answer {
+  std::uint64_t token = 0;
+  kv::operation_response response;
+};
+
+// gateway → cluster → raft_peer: see that these become the voters of the group, as a node that leads partition 0 wants it.
+struct group_ordered {
+  node_id by;
+  messages::group_order order;
+};
+
+// raft_peer → cluster, gateway → cluster: where a group stands, for the node that had asked.
+struct group_reported {
+  node_id to;
+  messages::group_report report;
+};
+
+// gateway → cluster: a client's session asks for a change of members; and the answer.
+struct membership_asked {
+  std::uint64_t session = 0;
+  messages::membership_request request;
+};
+struct membership_answered {
+  std::uint64_t session = 0;
+  messages::membership_reply reply;
+};
+
+// replica_host → log_writer: whether a replica is hosted here is written down; where it is not any more, its log goes, but for what it
+// has promised in its terms.
+struct record_replica {
+  partition_id partition;
+  bool is_hosted = false;
+};
+struct replica_recorded {
+  partition_id partition;
+  bool is_hosted = false;
+};
+
+// cluster → raft_peer, gateway, replica_host: the links to other nodes have changed.
+struct links_changed;
+
+// replica_host → cluster, gateway: replicas have come or gone.
+struct replicas_changed;
+
 // main → cluster: this node stops in a moment: hand over whatever it leads, and take nothing any more.
 struct hand_over_all {};
 
@@ -200,6 +269,7 @@ struct partition_status {
 
 // cluster's answer, for the http port.
 struct node_status {
+  routing::partition_map map;
   std::vector<node_id> alive;  // this node and those that a link reaches
   std::vector<messages::partition_leader> leaders;
   std::vector<replica_status> replicas;  // of the partitions hosted here
@@ -225,6 +295,9 @@ using gateway_handle = caf::typed_actor<
     caf::reacts_to<peer_checked>,       // lets a node in, or not
     caf::reacts_to<link_broken>,        // answers what was forwarded there
     caf::reacts_to<link_changed>,       // goes by way of others while it is down
+    caf::reacts_to<map_changed>,        // routes by it, tells the clients, and closes on who is no member any more
+    caf::reacts_to<links_changed>, caf::reacts_to<replicas_changed>,
+    caf::reacts_to<membership_answered>,
     caf::reacts_to<node_tick>,          // looks at the deadlines
     caf::reacts_to<stop>>;
 
@@ -234,6 +307,7 @@ using partition_handle = caf::typed_actor<
     caf::reacts_to<manager_answers>,    // passes them to its transaction_manager
     caf::reacts_to<snapshot_work>,      // reads its state for others, or takes another's
     caf::reacts_to<prepare_flush>, caf::reacts_to<data_flushed>,
+    caf::reacts_to<system_operation>,   // evaluates it, if it leads; answered by a system_answer to the cluster
     caf::reacts_to<node_tick>,          // does a piece of the work in the background
     caf::replies_to<get_status>::with<partition_status>,
     caf::reacts_to<stop>,               // records how far it has applied, and ends
@@ -243,6 +317,8 @@ using raft_peer_handle = caf::typed_actor<
     caf::reacts_to<partition_outputs>,                  // proposes, confirms reads, hears what is applied
     caf::reacts_to<raft_inputs>,                        // hears of snapshots, and what of the log may go
     caf::reacts_to<peer_input>,                         // takes messages of other replicas
+    caf::reacts_to<group_ordered>,                      // changes its group, if it leads; reports by a group_reported once that is sure
+    caf::reacts_to<links_changed>,
     caf::reacts_to<log_persisted>,                      // releases what rests on that write
     caf::reacts_to<node_tick>,                          // looks at the time
     caf::replies_to<get_status>::with<replica_status>,  // says where it stands
@@ -263,6 +339,7 @@ using transaction_manager_handle = caf::typed_actor<
 using log_writer_handle = caf::typed_actor<
     caf::reacts_to<append_to_log>,  // writes it with everybody else's that waits; answers log_persisted
     caf::reacts_to<check_peer>,     // answers peer_checked
+    caf::reacts_to<record_replica>, // answers replica_recorded
     caf::reacts_to<node_tick>,      // says how much is waiting
     caf::reacts_to<stop>, caf::reacts_to<drain>>;
 
@@ -272,6 +349,8 @@ using link_handle = caf::typed_actor<
     caf::reacts_to<forward_requests>,  // sends them, or lets the gateway know at once that it can't
     caf::reacts_to<forward_replies>,   // sends them, or drops them: whoever asked has a deadline
     caf::reacts_to<leaders_changed>,   // tells the other node who leads here
+    // Sends them, or drops them: they are repeated.
+    caf::reacts_to<messages::map_news>, caf::reacts_to<messages::group_order>, caf::reacts_to<messages::group_report>,
     caf::reacts_to<node_tick>, caf::reacts_to<stop>>;
 
 using cluster_handle = caf::typed_actor<
@@ -279,21 +358,45 @@ using cluster_handle = caf::typed_actor<
     caf::reacts_to<leaders_changed>,                 // from a raft_peer of this node
     caf::reacts_to<leaders_heard>,                   // from another node
     caf::reacts_to<peer_seen>,                       // from links
+    caf::reacts_to<map_heard>,                       // takes a newer map, and tells of it
+    caf::reacts_to<zone_heard>,
+    caf::reacts_to<system_answer>,
+    caf::reacts_to<group_ordered>,                   // has a replica of this node see to it
+    caf::reacts_to<group_reported>,
+    caf::reacts_to<membership_asked>,                // answers membership_answered, once it is durable, if this node leads partition 0
+    caf::reacts_to<replicas_changed>,
     caf::reacts_to<hand_over_all>,
     caf::replies_to<get_status>::with<node_status>,  // for the http port
     caf::reacts_to<node_tick>,                       // its own timer
     caf::reacts_to<stop>>;
 
+// A detached actor: what it does waits for the disk.
+using replica_host_handle = caf::typed_actor<
+    caf::reacts_to<map_changed>,       // makes the replicas that this node is to hold, and drops those that it is not to hold any more
+    caf::reacts_to<links_changed>,
+    caf::reacts_to<replica_recorded>,
+    caf::reacts_to<stop>>;             // stops all replicas, and ends when they have
+
 struct hosted_partitions {
   std::vector<partition_handle> partitions;
+};
+
+struct links_changed {
+  std::map<node_id, link_handle> links;
+};
+
+struct replicas_changed {
+  std::map<partition_id, partition_handle> partitions;  // those hosted here
+  std::map<partition_id, raft_peer_handle> raft_peers;
 };
 
 struct cluster_wiring {
   gateway_handle gateway;
   std::map<node_id, link_handle> links;
   std::map<partition_id, raft_peer_handle> raft_peers;
-  std::vector<partition_handle> partitions;
+  std::map<partition_id, partition_handle> partitions;
   log_writer_handle log_writer;
+  replica_host_handle replica_host;  // may be missing where replicas never change
 };
 
 struct gateway_wiring {
@@ -342,3 +445,19 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::partition_status)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::get_status)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::node_status)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::stop)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::map_changed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::map_heard)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::zone_heard)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::system_operation)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::system_answer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::group_ordered)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::group_reported)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::membership_asked)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::membership_answered)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::record_replica)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::replica_recorded)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::links_changed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::replicas_changed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::messages::map_news)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::messages::group_order)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::messages::group_report)

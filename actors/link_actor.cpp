@@ -65,6 +65,14 @@ void on_drain(self_pointer self) {
   connection.flush();
 }
 
+template <class Body>
+void send_at_once(self_pointer self, frame_kind kind, const Body& body) {
+  auto& connection = *self->state.connection;
+  if (!self->state.is_connected || !connection.has_room()) return;
+  connection.send(kind, body);
+  connection.flush();
+}
+
 template <class T>
 void append_all(std::vector<T>& to, std::vector<T>& from) {
   to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
@@ -82,7 +90,9 @@ caf::behavior link_actor(self_pointer self, link_settings settings, gateway_hand
   messages::outbound_events events;
   events.opened = [self](const messages::welcome& said) {
     self->state.settings.clock->observe_remote(said.now);
-    take_opened(self);
+    self->send(self->state.cluster, map_heard{said.node, {said.map.version, said.map}});
+    // Another node at this address: this one was replaced. The map, where it is not known here yet, comes with the welcome.
+    if (said.node == self->state.settings.peer) take_opened(self);
   };
   // What this node sends is answered over the connection that the other one dialed: nothing but pongs comes back.
   events.frame_came = [](frame_kind kind, std::string_view) -> std::optional<std::string> {
@@ -116,14 +126,15 @@ caf::behavior link_actor(self_pointer self, link_settings settings, gateway_hand
         want_drain(self);
       },
       [=](const leaders_changed& news) {
-        auto& connection = *self->state.connection;
-        if (!connection.has_room()) return;
-        connection.send(frame_kind::leaders, messages::leaders{news.partitions});
-        connection.flush();
+        send_at_once(self, frame_kind::leaders, messages::leaders{news.partitions});
       },
+      [=](const messages::map_news& news) { send_at_once(self, frame_kind::map_news, news); },
+      [=](const messages::group_order& order) { send_at_once(self, frame_kind::group_order, order); },
+      [=](const messages::group_report& report) { send_at_once(self, frame_kind::group_report, report); },
       [=](const node_tick&) { self->state.connection->tick(); },
       [=](const drain&) { on_drain(self); },
       [=](const stop&) {
+        drop_everything(self);
         self->state.connection->stop();
         self->quit();
       },

@@ -62,6 +62,11 @@ log_writer_handle::behavior_type log_writer_actor(self_pointer self, std::shared
         const auto answer = check(self->state, asked);
         self->send(caf::actor_cast<gateway_handle>(self->current_sender()), answer);
       },
+      [=](const record_replica& record) {
+        if (const auto failure = self->state.device->record_replica(record.partition, record.is_hosted))
+          die(fatal_status::failed, "a replica could not be recorded, the node stops: " + failure->message);
+        self->send(caf::actor_cast<replica_host_handle>(self->current_sender()), replica_recorded{record.partition, record.is_hosted});
+      },
       [=](const node_tick&) { self->state.metrics->mailbox_seen(self->name(), self->mailbox().size()); },
       [=](const stop&) {
         commit(self);

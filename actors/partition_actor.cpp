@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "actors/fatal.hpp"
-#include "actors/system_keys.hpp"
 #include "actors/transaction_manager_actor.hpp"
 #include "messages/codec/portable_archive.hpp"
 
@@ -13,22 +12,15 @@ namespace {
 
 using self_pointer = partition_handle::stateful_pointer<partition_state>;
 
-// Origin of the system's own requests: their answers go to nobody.
-constexpr std::uint64_t internal_origin = 0;
+bool is_from_system(std::uint64_t origin) { return !kv::is_from_manager(origin) && (origin & system_origin) != 0; }
 
-// The partition map is stored in partition 0 by its first leader, and by every later one that does not find it: `nx`
-// makes repeating it harmless.
-void store_partition_map(self_pointer self) {
+void take_system_operation(self_pointer self, system_operation& asked) {
   auto& state = self->state;
   kv::partition_request request;
-  request.origin = internal_origin;
+  request.origin = asked.token | system_origin;
   request.is_internal = true;
   request.issued_at = state.settings.clock->now();
-  kv::set_request set;
-  set.key = partition_map_key;
-  set.value = messages::encode(state.settings.map);
-  set.if_absent = true;
-  request.op = std::move(set);
+  request.op = std::move(asked.op);
   kv::operations work;
   work.stamp = state.settings.clock->now();
   work.requests.push_back(std::move(request));
@@ -47,7 +39,11 @@ void honour(self_pointer self, kv::partition_ready ready) {
     self->send(state.raft_peer, std::move(outputs));
   }
   if (!ready.manager.is_empty()) self->send(state.transaction_manager, manager_update{std::move(ready.manager)});
-  std::erase_if(ready.replies, [](const kv::partition_reply& reply) { return reply.origin == internal_origin; });
+  std::erase_if(ready.replies, [&](kv::partition_reply& reply) {
+    if (!is_from_system(reply.origin)) return false;
+    self->send(state.cluster, system_answer{reply.origin & ~system_origin, std::move(reply.response)});
+    return true;
+  });
   if (!ready.replies.empty()) self->send(state.gateway, partition_replies{std::move(ready.replies)});
 
   if (const auto& fault = state.core->fault(); fault && !state.is_fault_told) {
@@ -97,6 +93,7 @@ partition_handle::behavior_type partition_actor(self_pointer self, partition_set
   state.core = make_partition_core(settings);
   state.data_keeper = std::move(peers.data_keeper);
   state.gateway = peers.gateway;
+  state.cluster = peers.cluster;
   state.raft_peer = self->spawn<caf::linked>(raft_peer_actor, settings.raft, partition_handle(self), peers.log_writer,
                                              peers.cluster, std::move(peers.links));
   state.transaction_manager =
@@ -113,9 +110,8 @@ partition_handle::behavior_type partition_actor(self_pointer self, partition_set
       [=](raft_events& events) {
         auto& current = self->state;
         const auto now = now_of(*self);
-        const bool is_new_leader = events.role && events.role->role == raft::role_kind::leader;
         if (events.role) {
-          if (!is_new_leader || events.role->term != current.role.term) current.views.clear();
+          if (events.role->role != raft::role_kind::leader || events.role->term != current.role.term) current.views.clear();
           current.role = *events.role;
           current.core->step(std::move(*events.role), now);
         }
@@ -125,7 +121,10 @@ partition_handle::behavior_type partition_actor(self_pointer self, partition_set
         if (events.lease) current.core->step(*events.lease, now);
         if (!events.committed.empty()) current.core->step(kv::committed_entries{std::move(events.committed)}, now);
         if (!events.reads.empty()) current.core->step(std::move(events.reads), now);
-        if (is_new_leader && current.settings.raft.partition == partition_id{0}) store_partition_map(self);
+        settle(self);
+      },
+      [=](system_operation& asked) {
+        take_system_operation(self, asked);
         settle(self);
       },
       [=](manager_answers& answers) { self->send(self->state.transaction_manager, std::move(answers)); },

@@ -14,9 +14,11 @@
 #include "actors/transaction_manager_actor.hpp"
 #include "core/base/event_log.hpp"
 #include "core/kv/partition_core.hpp"
-#include "core/routing/partition_map.hpp"
 
 namespace kahuna::actors {
+
+// What the system asks of partition 0 has this bit in its origin, besides the cluster's token; nothing else has.
+inline constexpr std::uint64_t system_origin = std::uint64_t{1} << 62;
 
 struct partition_settings {
   raft_peer_settings raft;
@@ -26,7 +28,6 @@ struct partition_settings {
   node_clock* clock = nullptr;           // outlives the actor
   event_log* events = nullptr;           // outlives the actor
   node_metrics* metrics = &silent_metrics();  // outlives the actor
-  routing::partition_map map;            // of the cluster; partition 0 stores it
   // Snapshots that this node sends at a time.
   std::shared_ptr<shared_permits> snapshot_permits = std::make_shared<shared_permits>(1);
   std::size_t snapshot_piece_bytes = 256 << 10;
@@ -71,6 +72,7 @@ struct partition_state {
   log_index installed_index;        // by the last snapshot of this life: entries up to there are not applied any more
   std::deque<raft::raft_input> flushing;  // what each flush that was asked for, in its order, makes true
   gateway_handle gateway;
+  cluster_handle cluster;
   bool is_drain_sent = false;
   bool is_fault_told = false;
 };

@@ -10,9 +10,32 @@ namespace {
 
 using self_pointer = raft_peer_handle::stateful_pointer<raft_peer_state>;
 
+// Reads of this actor's own have this bit in their number; the partition counts from 1.
+constexpr std::uint64_t own_read = std::uint64_t{1} << 63;
+
+const char* reason_of(raft::change_refusal refusal) {
+  switch (refusal) {
+    case raft::change_refusal::none: return "";
+    case raft::change_refusal::not_leader: return "its replica does not lead";
+    case raft::change_refusal::invalid: return "these can't become its voters";
+    case raft::change_refusal::under_way: return "another change is under way";
+    case raft::change_refusal::would_lose_quorum: return "not enough of those who are to vote answer";
+  }
+  return "";
+}
+
 void step(self_pointer self, raft::raft_input input) {
   auto& state = self->state;
   if (!state.is_out_of_service) state.core->step(std::move(input), now_of(*self));
+}
+
+// This replica led after it was asked, and is the only one that changes the group: so what it knows of it is all that there is.
+void report(self_pointer self) {
+  auto& state = self->state;
+  const auto& [members, index, is_committed] = state.configuration;
+  const bool is_settled = is_committed && !members.is_joint() && members.learners.empty();
+  const auto asked = std::exchange(state.ordered, std::nullopt);
+  self->send(state.cluster, group_reported{asked->by, {state.settings.partition, asked->order.version, members.voters, is_settled, reason_of(state.refusal)}});
 }
 
 // The one place that persists, sends and tells the partition. The order of the durability argument: what rests on a
@@ -22,6 +45,13 @@ void step(self_pointer self, raft::raft_input input) {
 void honour(self_pointer self, raft::ready ready) {
   auto& state = self->state;
   const auto partition = state.settings.partition;
+  if (ready.configuration) state.configuration = std::move(*ready.configuration);
+  for (const auto& change : ready.changes) state.refusal = change.refusal;
+  std::erase_if(ready.reads, [&](const raft::read_answer& answer) {
+    if ((answer.read_id & own_read) == 0) return false;
+    if (answer.is_safe && state.ordered && answer.read_id == state.ordered_read) report(self);
+    return true;
+  });
   if (ready.write) self->send(state.log_writer, append_to_log{partition, std::move(*ready.write)});
 
   std::map<node_id, std::vector<raft::message_body>> by_peer;
@@ -100,6 +130,19 @@ raft_peer_handle::behavior_type raft_peer_actor(self_pointer self, raft_peer_set
         for (auto& message : input.messages) step(self, raft::receive{std::move(message)});
         settle(self);
       },
+      [=](group_ordered& ordered) {
+        auto& current = self->state;
+        if (current.is_out_of_service || current.core->role() != raft::role_kind::leader) return;
+        raft::change_configuration change;
+        change.change_id = ordered.order.version;
+        change.voters = ordered.order.voters;
+        current.ordered = std::move(ordered);
+        current.ordered_read = (current.ordered_read + 1) | own_read;
+        step(self, std::move(change));
+        step(self, raft::read{current.ordered_read});
+        settle(self);
+      },
+      [=](const links_changed& news) { self->state.links = news.links; },
       [=](const log_persisted& done) {
         step(self, raft::persisted{done.write_number});
         settle(self);

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "actors/interfaces.hpp"
 #include "actors/node_metrics.hpp"
@@ -36,11 +37,16 @@ struct raft_peer_state {
   log_writer_handle log_writer;
   cluster_handle cluster;
   std::map<node_id, link_handle> links;
+  raft::configuration_change configuration;  // the last that was heard
+  // The last order for this group; reported on when the read of this number is safe: then this replica led after it was asked.
+  std::optional<group_ordered> ordered;
+  std::uint64_t ordered_read = 0;
+  raft::change_refusal refusal = raft::change_refusal::none;
   bool is_drain_sent = false;
   bool is_out_of_service = false;  // silent: the others elect among themselves
 };
 
-// `partition`, `log_writer`, `cluster` and `links` (one for each other voter) are whom it talks to; all outlive it or
+// `partition`, `log_writer`, `cluster` and `links` (one for each other node) are whom it talks to; all outlive it or
 // take no harm from its messages.
 raft_peer_handle::behavior_type raft_peer_actor(raft_peer_handle::stateful_pointer<raft_peer_state> self,
                                                 raft_peer_settings settings, partition_handle partition,

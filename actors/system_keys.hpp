@@ -3,7 +3,7 @@
 
 namespace kahuna::actors {
 
-// The routing::partition_map that the cluster was formed with, by the codec.
+// The newest routing::partition_map, by the codec.
 inline constexpr const char* partition_map_key = "__kahuna:partition_map";
 
 }  // namespace kahuna::actors

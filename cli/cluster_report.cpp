@@ -50,7 +50,8 @@ std::string joined(const std::vector<std::string>& names) {
 std::vector<std::string> down_members(const client::cluster_overview& overview) {
   std::vector<std::string> names;
   for (const auto& member : overview.members)
-    if (!member.is_alive) names.push_back(member.name);
+    // One that was never started is not missed, nor one that was replaced.
+    if (!member.is_alive && member.state == routing::member_state::active) names.push_back(member.name);
   return names;
 }
 
@@ -75,6 +76,18 @@ std::vector<std::string> replica_names(const client::partition_overview& partiti
   std::vector<std::string> names;
   for (const auto& replica : partition.replicas) names.push_back(replica.node);
   return names;
+}
+
+// Whether it answers, and where it is on its way in or out.
+std::string state_word(const client::member_overview& member) {
+  if (member.state == routing::member_state::joining) return member.is_alive ? "joining" : "awaited";
+  const std::string word = member.is_alive ? "alive" : "down";
+  return member.state == routing::member_state::leaving ? word + ", leaving" : word;
+}
+
+cell state_cell(const client::member_overview& member) {
+  const bool is_on_its_way = member.state != routing::member_state::active;
+  return {state_word(member), is_on_its_way ? tone::warning : member.is_alive ? tone::good : tone::bad};
 }
 
 cell leader_cell(const client::partition_overview& partition) {
@@ -116,12 +129,9 @@ verdict judge(const client::cluster_overview& overview) {
 }
 
 std::string cluster_tables(const client::cluster_overview& overview, bool is_coloured) {
-  std::vector<std::vector<cell>> members{heading({"node", "address", "state", "leads"})};
+  std::vector<std::vector<cell>> members{heading({"node", "address", "state", "leads", "holds"})};
   for (const auto& member : overview.members)
-    members.push_back({{member.name},
-                       {member.address},
-                       member.is_alive ? cell{"alive", tone::good} : cell{"down", tone::bad},
-                       {number(member.partitions_led)}});
+    members.push_back({{member.name}, {member.address}, state_cell(member), {number(member.partitions_led)}, {number(member.replicas)}});
   std::vector<std::vector<cell>> partitions{heading({"partition", "leader", "term", "committed", "replicas", "lag"})};
   for (const auto& partition : overview.partitions) {
     const auto* leading = partition.leading();
@@ -177,7 +187,10 @@ void put_cluster(json& object, const client::cluster_overview& overview) {
   json members = json::array();
   for (const auto& member : overview.members)
     members.push_back(
-        {{"id", member.name}, {"address", member.address}, {"alive", member.is_alive}, {"leads", member.partitions_led}});
+        {{"id", member.name}, {"address", member.address}, {"alive", member.is_alive}, {"leads", member.partitions_led},
+         {"holds", member.replicas}, {"state", member.state == routing::member_state::joining   ? "joining"
+                                               : member.state == routing::member_state::leaving ? "leaving"
+                                                                                                : "active"}});
   object["members"] = std::move(members);
   json partitions = json::array();
   for (const auto& partition : overview.partitions) {

@@ -29,6 +29,9 @@ int complain(const std::string& message, exit_status status) {
   return status;
 }
 
+// Beside the answers, of which there is one for each command.
+void tell_progress(const std::string& text) { std::cerr << text << std::endl; }
+
 int run_one_shot(cli::command_runner& runner, cli::session& session, const cli::options& chosen) {
   auto asked = *chosen.one_shot;
   if (chosen.is_value_from_input) {
@@ -74,7 +77,7 @@ cli::output_style style_for(const cli::options& chosen, int error_descriptor) {
 
 int run_interactive(client::client& connection, cli::shell_events& events, const cli::options& chosen) {
   const auto style = style_for(chosen, STDOUT_FILENO);
-  cli::command_runner runner(connection);
+  cli::command_runner runner(connection, tell_progress);
   const auto start = [&](const cli::request& asked, std::function<void(cli::outcome)> done) { runner.start(asked, std::move(done)); };
   std::optional<int> ended_by;
   bool has_failed = false;
@@ -119,7 +122,7 @@ int main(int argc, char** argv) {
                     is_usage ? bad_usage : nobody_reached);
   }
   if (is_interactive) return run_interactive(*connection, events, chosen);
-  cli::command_runner runner(*connection);
+  cli::command_runner runner(*connection, tell_progress);
   const auto run = [&](const cli::request& asked) { return runner.run(asked); };
   // One-shot console errors leave standard output to answers, so that `v=$(kahuna-cli --get k)` never holds a complaint.
   const bool is_one_shot = chosen.one_shot.has_value();

@@ -67,6 +67,16 @@ po::options_description describe_one_shot() {
 // value that looks like an option, and would guess at names that are cut short.
 std::vector<po::option> take_option(const po::options_description& known, std::vector<std::string>& tokens) {
   const std::string token = tokens.front();
+  // Whatever follows is the command.
+  if (token == "cluster" || token == "status" || token == "describe") {
+    po::option command("execute", {});
+    command.original_tokens = tokens;
+    std::string line;
+    for (const auto& word : tokens) line += (line.empty() ? "" : " ") + word;
+    command.value.push_back(std::move(line));
+    tokens.clear();
+    return {command};
+  }
   if (token.size() < 2 || token[0] != '-') throw usage_failure("unexpected argument " + escape_text(token));
   std::string name = token;
   std::optional<std::string> value;
@@ -274,6 +284,7 @@ std::string help_text() {
   std::ostringstream text;
   text << "Usage: kahuna-cli [options]                  reads commands from standard input\n"
           "       kahuna-cli [options] -e COMMAND...    runs these commands\n"
+          "       kahuna-cli [options] cluster...       runs this command of an operator\n"
           "       kahuna-cli [options] --set KEY --value VALUE, --get KEY, ...\n\n"
        << describe_general() << '\n'
        << describe_one_shot()

@@ -161,6 +161,14 @@ struct console_writer {
     return "partition " + std::to_string(t.partition) + " led by " + t.leader + " " + elapsed() + "\n";
   }
 
+  std::string operator()(const change_answer& c) const {
+    const auto what = c.what == change_answer::state::waits_for_node
+                          ? (c.by.empty() ? c.node + " added" : c.by + " will replace " + c.node) + "; start it: " + c.start_command
+                      : c.by.empty() ? c.node + (c.is_removal ? " removed" : " added")
+                                     : c.node + " replaced by " + c.by;
+    return what + " " + elapsed() + "\n";
+  }
+
   std::string operator()(const help_answer& help) const { return help.text; }
   std::string operator()(const abandoned& left) const {
     return in(left.is_write ? "abandoned; the write may still be applied" : "abandoned", tone::warning) + " " + elapsed() + "\n";
@@ -266,6 +274,12 @@ struct json_writer {
     object["status"] = "transferred";
     object["partition"] = t.partition;
     object["leader"] = t.leader;
+  }
+  void operator()(const change_answer& c) const {
+    object["status"] = c.what == change_answer::state::waits_for_node ? "waiting" : c.by.empty() ? (c.is_removal ? "removed" : "added") : "replaced";
+    object["node"] = c.node;
+    if (!c.by.empty()) object["by"] = c.by;
+    if (c.what == change_answer::state::waits_for_node) object["start"] = c.start_command;
   }
   void operator()(const help_answer& help) const {
     object["status"] = "found";

@@ -48,6 +48,16 @@ struct transfer_answer {
   std::string leader;
 };
 
+// What became of a change of members.
+struct change_answer {
+  enum class state : std::uint8_t { done, waits_for_node };
+  state what = state::done;
+  bool is_removal = false;
+  std::string node;              // that was added, removed or replaced
+  std::string by{};              // what it was replaced by, where it was
+  std::string start_command{};   // of waits_for_node: what to start there
+};
+
 // Text that the shell knows by itself.
 struct help_answer {
   std::string text;  // lines
@@ -60,7 +70,7 @@ struct abandoned {
 
 using outcome = std::variant<error, kv::set_response, kv::get_response, kv::exists_response, kv::delete_response,
                              kv::extend_response, client::key_list, begun_answer, kv::commit_response, kv::rollback_response,
-                             cluster_answer, status_answer, partition_answer, transfer_answer, help_answer, abandoned>;
+                             cluster_answer, status_answer, partition_answer, transfer_answer, change_answer, help_answer, abandoned>;
 
 struct answer {
   std::string op_name;             // as in kv::statement; empty where the line was no statement

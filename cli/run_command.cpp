@@ -30,6 +30,27 @@ outcome inspected(const operator_command& command, client::cluster_overview over
   return partition_answer{std::move(overview.partitions[command.partition])};
 }
 
+routing::membership_command change_of(const operator_command& command) {
+  if (command.what == inspection::add) return routing::add_member{command.node, command.address};
+  if (command.what == inspection::remove) return routing::remove_member{command.node};
+  return routing::replace_member{command.node, command.by, command.address};
+}
+
+// What has become of it, as the cluster says.
+change_answer changed(const operator_command& command, const client::cluster_overview& overview) {
+  change_answer answer{change_answer::state::done, command.what == inspection::remove, command.node, command.by, {}};
+  const auto& coming = command.what == inspection::replace ? command.by : command.node;
+  std::string alive;
+  for (const auto& member : overview.members) {
+    if (member.is_alive && alive.empty()) alive = member.address;
+    if (command.what != inspection::remove && member.name == coming && member.state == routing::member_state::joining)
+      answer.what = change_answer::state::waits_for_node;
+  }
+  if (answer.what == change_answer::state::waits_for_node)
+    answer.start_command = "kahuna-node --node-id " + coming + " --listen " + command.address + " --join " + alive;
+  return answer;
+}
+
 }  // namespace
 
 command_runner::~command_runner() {
@@ -99,6 +120,14 @@ void command_runner::start(const request& asked, done_function done) {
     return connection_.submit_transfer(command.partition, command.node, [command, done = std::move(done)](result<client::cluster_overview> overview) {
       done(overview ? outcome(transfer_answer{command.partition, command.node}) : outcome(overview.error()));
     });
+  if (command.what == inspection::add || command.what == inspection::remove || command.what == inspection::replace) {
+    const auto tell = [notice = notice_](const client::cluster_overview& overview) {
+      if (notice && overview.steps_left > 0) notice(std::to_string(overview.steps_left) + (overview.steps_left == 1 ? " partition" : " partitions") + " to go");
+    };
+    return connection_.submit_change(change_of(command), tell, [command, done = std::move(done)](result<client::cluster_overview> overview) {
+      done(overview ? outcome(changed(command, *overview)) : outcome(overview.error()));
+    });
+  }
   const auto described = command.what == inspection::partition ? std::optional(command.partition) : std::nullopt;
   connection_.submit_inspection(described, [command, done = std::move(done)](result<client::cluster_overview> overview) {
     done(overview ? inspected(command, std::move(*overview)) : outcome(overview.error()));

@@ -4,6 +4,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <utility>
 
 #include "cli/output.hpp"
 #include "cli/shell_language.hpp"
@@ -14,8 +16,10 @@ namespace kahuna::cli {
 // Owned by whoever runs a shell's commands, one at a time. At its end it rolls an open transaction back, and waits for that.
 class command_runner {
  public:
-  // The connection must outlive this.
-  explicit command_runner(client::client& connection) : connection_(connection) {}
+  // The connection must outlive this. `notice` hears how far a command is that takes its time, on a thread of the client's; it must not
+  // block, and may be empty.
+  explicit command_runner(client::client& connection, std::function<void(const std::string&)> notice = nullptr)
+      : connection_(connection), notice_(std::move(notice)) {}
   ~command_runner();
   command_runner(const command_runner&) = delete;
   command_runner& operator=(const command_runner&) = delete;
@@ -35,6 +39,7 @@ class command_runner {
   void end(kv::transaction_step step, std::function<void(outcome)> done);
 
   client::client& connection_;
+  std::function<void(const std::string&)> notice_;
   // Shared with answers on their way, which come on the client's threads.
   struct open_transaction {
     std::mutex mutex;

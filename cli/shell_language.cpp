@@ -75,6 +75,11 @@ class parser {
   parsed_input run() {
     const auto& command = words_[0].text;
     if (command == "cluster" && words_.size() > 1 && words_[1].text == "transfer-leader") return transfer_leader();
+    if (command == "cluster" && words_.size() > 1) {
+      if (words_[1].text == "add") return add();
+      if (words_[1].text == "remove") return remove();
+      if (words_[1].text == "replace") return replace();
+    }
     if (command == "cluster") return alone(request(operator_command{command, inspection::cluster}));
     if (command == "status") return alone(request(operator_command{command, inspection::status}));
     if (command == "describe") return describe();
@@ -116,6 +121,50 @@ class parser {
     if (auto wrong = read_partition(command)) return *wrong;
     if (words_.size() < 4) return expected(3, "the name of a node");
     command.node = words_[3].written;
+    return alone(request(std::move(command)), 4);
+  }
+
+  // NODE=HOST:PORT at that place; nothing where it is one. What is wrong with the address the cluster or the connection would say too
+  // late.
+  std::optional<parsed_input> read_member(std::size_t place, std::string& node, std::string& address) const {
+    constexpr std::string_view form = "NODE=HOST:PORT";
+    if (words_.size() <= place) return expected(place, form);
+    const auto& word = words_[place].written;
+    const auto equals = word.find('=');
+    if (equals == std::string::npos || equals == 0) return expected(place, form);
+    node = word.substr(0, equals);
+    address = word.substr(equals + 1);
+    const auto colon = address.rfind(':');
+    unsigned port = 0;
+    if (colon == std::string::npos || colon == 0) return expected(place, form);
+    const auto* end = address.data() + address.size();
+    const auto [stop, code] = std::from_chars(address.data() + colon + 1, end, port);
+    if (stop != end || code != std::errc{} || port == 0 || port > 65535)
+      return kv::syntax_error{words_[place].column, "expected a port from 1 to 65535 in " + shown(word)};
+    constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    if (node.size() > 64 || node.find_first_not_of(letters) != std::string::npos)
+      return kv::syntax_error{words_[place].column, "a node's name is 1 to 64 letters, digits, '-', '_' or '.', not " + shown(node)};
+    return std::nullopt;
+  }
+
+  parsed_input add() const {
+    operator_command command{"cluster add", inspection::add};
+    if (auto wrong = read_member(2, command.node, command.address)) return *wrong;
+    return alone(request(std::move(command)), 3);
+  }
+
+  parsed_input remove() const {
+    operator_command command{"cluster remove", inspection::remove};
+    if (words_.size() < 3) return expected(2, "the name of a node");
+    command.node = words_[2].written;
+    return alone(request(std::move(command)), 3);
+  }
+
+  parsed_input replace() const {
+    operator_command command{"cluster replace", inspection::replace};
+    if (words_.size() < 3) return expected(2, "the name of a node");
+    command.node = words_[2].written;
+    if (auto wrong = read_member(3, command.by, command.address)) return *wrong;
     return alone(request(std::move(command)), 4);
   }
 

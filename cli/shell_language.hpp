@@ -3,6 +3,7 @@
 //   line = statement (core/kv/command_language.hpp)
 //        | "cluster" | "status" | "describe" "partition" number      asked of the nodes, for operators
 //        | "cluster" "transfer-leader" number node
+//        | "cluster" "add" node "=" address | "cluster" "remove" node | "cluster" "replace" node node "=" address
 //        | "help" { word } | "clear" | "exit" | "quit"               done by the shell itself
 //
 // Blanks, comments and the case of keywords are as in the command language.
@@ -17,13 +18,15 @@
 
 namespace kahuna::cli {
 
-enum class inspection : std::uint8_t { cluster, status, partition, transfer_leader };
+enum class inspection : std::uint8_t { cluster, status, partition, transfer_leader, add, remove, replace };
 
 struct operator_command {
   std::string op_name;  // as in kv::statement
   inspection what = inspection::cluster;
   std::uint32_t partition = 0;  // of inspection::partition and transfer_leader
-  std::string node{};           // of transfer_leader
+  std::string node{};           // of transfer_leader, add, remove and replace
+  std::string by{};             // of replace
+  std::string address{};        // of add and replace: HOST:PORT
 };
 
 enum class shell_action : std::uint8_t { help, clear, exit };

@@ -32,6 +32,7 @@ constexpr std::chrono::milliseconds timeout_max{60'000};
 // A node asks its replicas for a second.
 constexpr std::chrono::milliseconds inspection_patience{1500};
 constexpr std::chrono::milliseconds transfer_look_interval{20};
+constexpr std::chrono::milliseconds change_look_interval{100};
 
 template <class Response>
 result<Response> unwrap(kv::operation_response response) {
@@ -335,6 +336,99 @@ void client::submit_transfer(std::uint32_t partition, std::string to, std::funct
 void client::submit_inspection(std::optional<std::uint32_t> described, std::function<void(result<cluster_overview>)> done) {
   caf::anon_send(implementation_->lanes.front().actor,
                  cluster_submission{described, std::min(implementation_->options.timeout, inspection_patience), std::move(done)});
+}
+
+namespace {
+
+const member_overview* member_of(const cluster_overview& overview, const std::string& name) {
+  const member_overview* found = nullptr;
+  for (const auto& m : overview.members)
+    if (m.name == name && (found == nullptr || found->state == routing::member_state::leaving)) found = &m;
+  return found;
+}
+
+bool is_here(const cluster_overview& overview, const std::string& name) {
+  const auto* m = member_of(overview, name);
+  return m != nullptr && m->state == routing::member_state::active;
+}
+
+bool waits_to_be_started(const cluster_overview& overview, const std::string& name) {
+  const auto* m = member_of(overview, name);
+  return m != nullptr && m->state == routing::member_state::joining && !m->is_alive;
+}
+
+}  // namespace
+
+// Orders, then looks until it is so.
+struct client::member_change : std::enable_shared_from_this<client::member_change> {
+  client_handle actor;
+  routing::membership_command what;
+  std::chrono::milliseconds timeout{};
+  std::function<void(const cluster_overview&)> progress;
+  std::function<void(result<cluster_overview>)> done;
+  std::optional<std::size_t> left;
+  std::chrono::steady_clock::time_point moved_at = std::chrono::steady_clock::now();
+
+  void order() {
+    caf::anon_send(actor, membership_submission{what, timeout, [self = shared_from_this()](std::optional<error> refusal) {
+                                                  if (refusal) return self->done(std::move(*refusal));
+                                                  self->look({});
+                                                }});
+  }
+
+  void look(std::chrono::milliseconds pause) {
+    caf::delayed_anon_send(actor, pause,
+                           cluster_submission{std::nullopt, inspection_patience, [self = shared_from_this()](result<cluster_overview> overview) {
+                                                self->take(std::move(overview));
+                                              }});
+  }
+
+  bool is_waiting(const cluster_overview& overview) const {
+    if (const auto* add = std::get_if<routing::add_member>(&what)) return waits_to_be_started(overview, add->name);
+    if (const auto* replace = std::get_if<routing::replace_member>(&what)) return waits_to_be_started(overview, replace->by);
+    return false;
+  }
+
+  bool is_done(const cluster_overview& overview) const {
+    if (overview.steps_left != 0) return false;
+    if (const auto* add = std::get_if<routing::add_member>(&what)) return is_here(overview, add->name);
+    if (const auto* remove = std::get_if<routing::remove_member>(&what)) return member_of(overview, remove->name) == nullptr;
+    if (const auto* replace = std::get_if<routing::replace_member>(&what))
+      return is_here(overview, replace->by) && member_of(overview, replace->name) == nullptr;
+    return true;
+  }
+
+  void take(result<cluster_overview> overview) {
+    if (overview && (is_waiting(*overview) || is_done(*overview))) return done(std::move(overview));
+    const auto now = std::chrono::steady_clock::now();
+    if (overview && left != overview->steps_left) {
+      left = overview->steps_left;
+      moved_at = now;
+      if (progress) progress(*overview);
+    }
+    if (now - moved_at >= timeout)
+      return done(error{errc::timeout, "the change was taken and goes on, but nothing has moved for " + std::to_string(timeout.count()) + " ms, with " +
+                                           std::to_string(left.value_or(0)) + " replicas to go; see that all nodes run, then ask again to follow it"});
+    look(change_look_interval);
+  }
+};
+
+result<cluster_overview> client::change_members(routing::membership_command what) {
+  auto answered = std::make_shared<std::promise<result<cluster_overview>>>();
+  auto future = answered->get_future();
+  submit_change(std::move(what), nullptr, [answered](result<cluster_overview> overview) { answered->set_value(std::move(overview)); });
+  return future.get();
+}
+
+void client::submit_change(routing::membership_command what, std::function<void(const cluster_overview&)> progress,
+                           std::function<void(result<cluster_overview>)> done) {
+  auto change = std::make_shared<member_change>();
+  change->actor = implementation_->lanes.front().actor;
+  change->what = std::move(what);
+  change->timeout = implementation_->options.timeout;
+  change->progress = std::move(progress);
+  change->done = std::move(done);
+  change->order();
 }
 
 // --- transactions -------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@
 #include "client/transaction.hpp"
 #include "core/base/errc.hpp"
 #include "core/kv/operation.hpp"
+#include "core/routing/membership_core.hpp"
 
 namespace kahuna::client {
 
@@ -111,10 +112,20 @@ class client {
   result<cluster_overview> transfer_leader(std::uint32_t partition, const std::string& to);
   void submit_transfer(std::uint32_t partition, std::string to, std::function<void(result<cluster_overview>)> done);
 
+  // Has a member added, removed or replaced, and follows what comes of it until it is done, or until a node that was added is still to
+  // be started, which its member's state `joining` says; the change goes on whether or not anybody follows it. `progress` hears each
+  // time that there is less left to do. Asking again for what was asked for already does no harm. Errors: invalid_argument (there is
+  // no such node, or a name or an address is taken), unavailable (a majority would be lost, or nobody could be asked), timeout (nobody
+  // knows whether it was taken, or it was and nothing has moved for the timeout; the message says which).
+  result<cluster_overview> change_members(routing::membership_command what);
+  void submit_change(routing::membership_command what, std::function<void(const cluster_overview&)> progress,
+                     std::function<void(result<cluster_overview>)> done);
+
  private:
   struct implementation;
   struct running_transaction;
   struct transfer;
+  struct member_change;
   explicit client(std::shared_ptr<implementation> implementation);
   std::shared_ptr<implementation> implementation_;  // shared with its transactions
 };

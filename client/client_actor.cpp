@@ -30,6 +30,10 @@ namespace {
 
 constexpr std::chrono::milliseconds tick_interval{20};
 
+// Whoever leads partition 0 is looked for anew then; sooner where the one who was asked does not.
+constexpr std::chrono::milliseconds change_retry_interval{250};
+constexpr std::chrono::milliseconds change_refused_pause{20};
+
 struct client_state {
   static inline const char* name = "kahuna_client";
 
@@ -51,6 +55,13 @@ struct client_state {
     std::function<void(result<cluster_overview>)> done;
   };
   std::vector<inquiry> inquiries;
+  struct change {
+    messages::membership_request request;
+    instant deadline;
+    instant sent_at{};  // instant{}: not yet
+    std::function<void(std::optional<error>)> done;
+  };
+  std::vector<change> changes;
   std::vector<bool> is_unreachable;  // by slot: its last attempt to connect failed, or its connection broke
   std::function<void(bool is_connected)> connection_changed;
   bool was_connected = false;
@@ -73,6 +84,43 @@ void want_drain(self_pointer self) {
 
 // --- connections --------------------------------------------------------------------------------------------------
 
+// Who does not lead, or lost what it had begun, is asked again, or somebody else is: commands may be repeated.
+void take_change_reply(self_pointer self, messages::membership_reply& reply) {
+  auto& state = self->state;
+  const auto found = std::find_if(state.changes.begin(), state.changes.end(), [&](const auto& c) { return c.request.token == reply.token; });
+  if (found == state.changes.end()) return;
+  if (reply.refusal && (reply.refusal->code == errc::not_leader || reply.refusal->code == errc::leadership_lost || reply.refusal->code == errc::overloaded)) {
+    found->sent_at = now_of(self) - change_retry_interval + change_refused_pause;
+    return;
+  }
+  if (!reply.refusal) state.core->map_came({reply.map.version, std::move(reply.map)}, now_of(self));
+  const auto done = std::move(found->done);
+  state.changes.erase(found);
+  done(std::move(reply.refusal));
+}
+
+void send_changes(self_pointer self, bool is_closing) {
+  auto& state = self->state;
+  const auto now = now_of(self);
+  std::vector<client_state::change> late;
+  std::erase_if(state.changes, [&](client_state::change& change) {
+    if (!is_closing && now < change.deadline) return false;
+    late.push_back(std::move(change));
+    return true;
+  });
+  for (auto& change : late)
+    change.done(change.sent_at == instant{} ? error{errc::unavailable, "no node could be asked in time"}
+                                            : error{errc::timeout, "partition 0 did not answer in time; it may have taken the change: ask for it again"});
+  for (auto& change : state.changes) {
+    if (change.sent_at != instant{} && now - change.sent_at < change_retry_interval) continue;
+    const auto slot = state.core->system_slot();
+    if (!slot || !state.connections[*slot]->has_room()) continue;
+    change.sent_at = now;
+    state.connections[*slot]->send(messages::frame_kind::membership_request, change.request);
+    state.connections[*slot]->flush();
+  }
+}
+
 std::optional<std::string> take_frame(self_pointer self, node_slot slot, messages::frame_kind kind, std::string_view body) {
   auto& core = *self->state.core;
   if (kind == messages::frame_kind::client_replies) {
@@ -87,6 +135,14 @@ std::optional<std::string> take_frame(self_pointer self, node_slot slot, message
     const auto reply = messages::decode<messages::cluster_reply>(body);
     if (!reply) return reply.error().message;
     for (auto& inquiry : self->state.inquiries) inquiry.progress.reply_came(slot, *reply);
+  } else if (kind == messages::frame_kind::map_news) {
+    const auto news = messages::decode<messages::map_news>(body);
+    if (!news) return news.error().message;
+    core.map_came(*news, now_of(self));
+  } else if (kind == messages::frame_kind::membership_reply) {
+    auto reply = messages::decode<messages::membership_reply>(body);
+    if (!reply) return reply.error().message;
+    take_change_reply(self, *reply);
   } else {
     return "sent a frame of kind " + std::to_string(static_cast<int>(kind)) + ", which is not for clients";
   }
@@ -191,6 +247,12 @@ void honour(self_pointer self) {
     connection.flush();
   }
   for (auto& [slot, address] : ready.connect) open_connection(self, slot, address);
+  for (const auto slot : ready.disconnect) {
+    state.connections[slot]->stop();
+    state.is_unreachable[slot] = true;
+    for (auto& inquiry : state.inquiries) inquiry.progress.node_lost(slot);
+  }
+  send_changes(self, false);
   settle_waiting(self);
   settle_inquiries(self, false);
   tell_connected(self);
@@ -315,6 +377,11 @@ caf::behavior client_actor(self_pointer self, client_actor_options options) {
       [=](list_submission& s) { submit_list(self, std::move(s.query), s.timeout, std::move(s.done)); },
       [=](cluster_submission& asked) { submit_inquiry(self, asked); },
       [=](const leader_transfer_submission& order) { order_transfer(self, order); },
+      [=](membership_submission& asked) {
+        auto& current = self->state;
+        current.changes.push_back({{current.next_token++, std::move(asked.what)}, now_of(self) + asked.timeout, {}, std::move(asked.done)});
+        want_drain(self);
+      },
       [=](const client_errand& errand) { errand.run(); },
       [=](const client_drain&) {
         self->state.is_drain_sent = false;
@@ -332,6 +399,7 @@ caf::behavior client_actor(self_pointer self, client_actor_options options) {
         current.core->close("the client was stopped");
         honour(self);
         settle_inquiries(self, true);
+        send_changes(self, true);
         for (auto& connection : current.connections) connection->stop();
         self->quit();
       },

@@ -24,6 +24,7 @@
 #include "client/key_list.hpp"
 #include "core/base/errc.hpp"
 #include "core/kv/operation.hpp"
+#include "core/routing/membership_core.hpp"
 
 namespace kahuna::client {
 
@@ -80,6 +81,13 @@ struct leader_transfer_submission {
   std::string to;
 };
 
+// Asks the node that leads partition 0 for a change of members, again and again until it answers, or `timeout` has passed.
+struct membership_submission {
+  routing::membership_command what;
+  std::chrono::milliseconds timeout{0};
+  std::function<void(std::optional<error>)> done;  // on the actor's thread; must not block
+};
+
 // What is to be done on the actor's thread, after a pause for instance; must not block. Destroyed undone if the client stops first.
 struct client_errand {
   std::function<void()> run;
@@ -98,6 +106,7 @@ using client_handle = caf::typed_actor<
     caf::reacts_to<list_submission>,
     caf::reacts_to<cluster_submission>,
     caf::reacts_to<leader_transfer_submission>,
+    caf::reacts_to<membership_submission>,
     caf::reacts_to<client_errand>,
     caf::reacts_to<stop_client>>;
 
@@ -129,4 +138,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::submissions_waiting)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::list_submission)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::cluster_submission)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::leader_transfer_submission)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::membership_submission)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::client_errand)

@@ -196,19 +196,54 @@ void client_core::node_opened(node_slot number, const messages::welcome& said, i
     last_failure_ = error{errc::invalid_argument, slot.address + " belongs to another cluster than the other endpoints"};
     slot.is_given_up = true;
     return;
+  } else {
+    take_map(said.map, now);
   }
   slot.node = said.node;
-  slot.is_open = true;
+  slot.is_open = !slot.is_left;
   slot.silent_since = {};
   learn_members(now);
   retry_waiting(now);
+}
+
+void client_core::map_came(const messages::map_news& news, instant now) {
+  now_ = std::max(now_, now);
+  if (!map_ || !news.map || !routing::is_well_formed(*news.map)) return;
+  take_map(*news.map, now);
+  retry_waiting(now);
+}
+
+void client_core::take_map(const routing::partition_map& map, instant now) {
+  if (map.version <= map_->version || map.cluster_id != map_->cluster_id || map.partitions != map_->partitions) return;
+  map_ = map;
+  for (node_slot number = 0; number < slots_.size(); ++number) {
+    if (slots_[number].is_left || !routing::is_former(map, slots_[number].node)) continue;
+    // Another member may be at its address.
+    const bool is_address_used = std::any_of(map.members.begin(), map.members.end(), [&](const auto& m) { return m.address == slots_[number].address; });
+    if (is_address_used) continue;
+    slots_[number].is_left = true;
+    ready_.disconnect.push_back(number);
+    node_lost(number, {errc::unavailable, slots_[number].address + " is no member of the cluster any more"}, true, now);
+  }
+  learn_members(now);
+}
+
+std::optional<node_slot> client_core::system_slot() const {
+  const auto leader = leaders_.empty() ? no_node : leaders_.front().leader;
+  std::optional<node_slot> any;
+  for (node_slot slot = 0; slot < slots_.size(); ++slot) {
+    if (!slots_[slot].is_open) continue;
+    if (slots_[slot].node == leader) return slot;
+    if (!any) any = slot;
+  }
+  return any;
 }
 
 // A connection to every member; to one that an endpoint leads to already, no second one.
 void client_core::learn_members(instant) {
   for (const auto& member : map_->members) {
     const bool is_known = std::any_of(slots_.begin(), slots_.end(), [&](const slot_state& slot) {
-      return slot.node == member.id || slot.address == member.address;
+      return !slot.is_left && (slot.node == member.id || slot.address == member.address);
     });
     if (is_known) continue;
     ready_.connect.emplace_back(static_cast<node_slot>(slots_.size()), member.address);

@@ -48,6 +48,7 @@ struct client_core_options {
 struct client_ready {
   // Slots to connect, by rising number from the last one named: slot and HOST:PORT.
   std::vector<std::pair<node_slot, std::string>> connect;
+  std::vector<node_slot> disconnect;  // of nodes that are no members any more; their slots are not used again
   std::vector<std::pair<node_slot, messages::client_requests>> send;
   std::vector<std::pair<std::uint64_t, kv::operation_response>> answers;   // by token
   std::vector<std::pair<std::uint64_t, result<key_list>>> list_answers;    // by token
@@ -67,6 +68,7 @@ class client_core {
   void node_lost(node_slot slot, const error& reason, bool is_final, instant now);
   void replies_came(node_slot slot, messages::client_replies replies, instant now);
   void leaders_came(node_slot slot, const messages::leaders& news, instant now);
+  void map_came(const messages::map_news& news, instant now);
 
   void tick(instant now);
 
@@ -79,6 +81,8 @@ class client_core {
   bool has_met_cluster() const { return map_.has_value(); }
   const std::optional<routing::partition_map>& map() const { return map_; }
   const std::optional<error>& last_failure() const { return last_failure_; }
+  // The slot of the node that leads partition 0, or of any that is open where that is not known or not reached.
+  std::optional<node_slot> system_slot() const;
   bool is_hopeless() const;  // every endpoint refused for good
   void check_invariants() const;
 
@@ -88,6 +92,7 @@ class client_core {
     node_id node;  // no_node until it said who it is
     bool is_open = false;
     bool is_given_up = false;
+    bool is_left = false;  // its node is no member any more
     instant silent_since{};  // the last attempt that it did not answer in time; what it says later clears it
     std::vector<std::uint64_t> outbox;  // sequences to send
     std::set<std::uint64_t> at;         // sequences under way there
@@ -142,6 +147,7 @@ class client_core {
   void answer(std::uint64_t sequence, kv::operation_response response, instant now);
   error deadline_error(const pending_request& request) const;
   void retry_waiting(instant now);
+  void take_map(const routing::partition_map& map, instant now);
   void learn_members(instant now);
   void observe(timestamp stamp, instant now);
   timestamp estimated_now(instant now) const;

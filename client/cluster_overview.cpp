@@ -5,6 +5,8 @@
 #include <map>
 #include <set>
 
+#include "core/routing/placement.hpp"
+
 namespace kahuna::client {
 
 namespace {
@@ -91,8 +93,12 @@ cluster_overview merge_views(const routing::partition_map& map, const std::vecto
     }
     overview.partitions.push_back(std::move(partition));
   }
+  std::map<node_id, std::size_t> held;
+  for (std::uint32_t number = 0; number < map.partitions; ++number)
+    for (const auto node : routing::replicas_of(map, partition_id{number})) ++held[node];
   for (const auto& member : map.members)
-    overview.members.push_back({member.name, member.address, all.answered.contains(member.id), led[member.id]});
+    overview.members.push_back({member.name, member.address, all.answered.contains(member.id), led[member.id], held[member.id], member.state, member.zone});
+  overview.steps_left = routing::steps_left(map);
   return overview;
 }
 

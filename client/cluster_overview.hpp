@@ -19,6 +19,9 @@ struct member_overview {
   std::string address;
   bool is_alive = false;  // it answered
   std::size_t partitions_led = 0;
+  std::size_t replicas = 0;  // that it holds or is to hold
+  routing::member_state state = routing::member_state::active;
+  std::string zone{};
 };
 
 // Where a replica stands, of which its node told.
@@ -51,6 +54,7 @@ struct cluster_overview {
   std::string answered_by;  // the name of a node that answered; "" where none did
   std::vector<member_overview> members;
   std::vector<partition_overview> partitions;  // all, by number
+  std::size_t steps_left = 0;  // changes of who holds a partition, until all is as it is to be
 };
 
 // The first of `replies` is said to have answered; of a node that is there twice the first counts; numbers that the map does

@@ -41,6 +41,8 @@ po::options_description describe_options() {
       ("history-max-revisions", text(), "revisions kept of a key, 0 = all (0)")
       ("history-max-age", text(), "milliseconds that revisions are kept, 0 = for ever (0)")
       ("ephemeral-max-bytes", text(), "memory for ephemeral keys, in bytes or with KiB, MiB, GiB (256MiB)")
+      ("join", text(), "HOST:PORT of a member of the cluster to join; kahuna-cli's 'cluster add' comes first")
+      ("zone", text(), "where this node is: replicas of a partition are kept in different zones")
       ("rejoin", "this node's data was lost: join again with an empty directory")
       ("log-level", text(), "trace, debug, info, warn, error or off (info)")
       ("log-format", text(), "text or json, to standard error (text)")
@@ -252,6 +254,10 @@ std::optional<error> check_together(node_options& options) {
   if (options.election_timeout_ms < 3 * options.heartbeat_interval_ms)
     return wrong("--election-timeout " + std::to_string(options.election_timeout_ms) + " is less than 3 times --heartbeat-interval " +
                  std::to_string(options.heartbeat_interval_ms) + "; raise the one or lower the other");
+  if (options.join && options.is_initial_cluster_given)
+    return wrong("--join and --initial-cluster are both given: a node either joins a cluster or forms one; give one of them");
+  if (options.join && *options.join == options.listen)
+    return wrong("--join and --listen are both " + options.listen.text() + "; give --join the address of another member");
   if (!options.is_initial_cluster_given) options.initial_members = {{options.node_id, options.listen.text()}};
   const auto self = std::find_if(options.initial_members.begin(), options.initial_members.end(),
                                  [&](const auto& member) { return member.first == options.node_id; });
@@ -302,6 +308,12 @@ result<node_options> parse(const settings& given) {
     const auto bytes = parse_bytes(value);
     if (!bytes || *bytes == 0 || *bytes > many) return "is no number of bytes, e.g. 268435456 or 256MiB";
     options.ephemeral_max_bytes = *bytes;
+    return std::nullopt;
+  });
+  read.text("join", [&](const std::string& value) { return take_endpoint(value, options.join.emplace()); });
+  read.text("zone", [&](const std::string& value) -> std::optional<std::string> {
+    if (!is_name(value)) return "is no name of 1 to 64 letters, digits, '-', '_' or '.'";
+    options.zone = value;
     return std::nullopt;
   });
   read.choice<bool>("rejoin", options.rejoin, {{"true", true}, {"false", false}});

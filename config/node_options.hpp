@@ -45,7 +45,9 @@ struct node_options {
   std::uint64_t history_max_revisions = 0;
   std::uint64_t history_max_age_ms = 0;
   std::size_t ephemeral_max_bytes = 256 << 20;
+  std::optional<endpoint> join;  // of a member of a cluster that runs
   bool rejoin = false;
+  std::string zone;              // "": none
   std::string log_level = "info";
   config::log_format log_format = config::log_format::text;
 };

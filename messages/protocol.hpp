@@ -7,9 +7,10 @@
 // The dialing side sends `hello`, the accepting side answers `welcome` or `refusal` (and closes). Before the hello is
 // accepted, frames are at most handshake_frame_bytes_max and the whole handshake is bounded in time. A connection is
 // for a client or for a node; which frames may come next depends on that:
-//   client → node: client_requests, cluster_request, transfer_leader, ping
-//   node → client: client_replies, leaders, cluster_reply, pong
-//   node → node:   peer_messages, leaders, forwarded_requests, forwarded_replies, ping     back: pong only
+//   client → node: client_requests, cluster_request, transfer_leader, membership_request, ping
+//   node → client: client_replies, leaders, cluster_reply, membership_reply, map_news, pong
+//   node → node:   peer_messages, leaders, forwarded_requests, forwarded_replies, map_news, group_order, group_report, ping
+//                  back: pong only
 // (each node dials each other: a node's traffic to a peer goes over the connection that it dialed.)
 #pragma once
 
@@ -22,7 +23,9 @@
 #include "core/kv/operation.hpp"
 #include "core/raft/raft_input.hpp"
 #include "core/raft/raft_types.hpp"
+#include "core/routing/membership_core.hpp"
 #include "core/routing/partition_map.hpp"
+#include "messages/codec/class_versions.hpp"
 
 namespace kahuna::messages {
 
@@ -30,6 +33,7 @@ inline constexpr std::uint16_t protocol_version_min = 1;
 inline constexpr std::uint16_t protocol_version_max = 1;
 
 inline constexpr std::uint32_t handshake_frame_bytes_max = 4096;
+inline constexpr std::size_t zone_bytes_max = 64;
 inline constexpr std::size_t frame_header_bytes = 4;  // the length; the kind is the first byte that it counts
 
 // The largest frame after the handshake, in a cluster whose values have at most so many bytes: a set carries up to two
@@ -49,9 +53,14 @@ enum class frame_kind : std::uint8_t {
   cluster_request = 13,
   cluster_reply = 14,
   transfer_leader = 15,
+  membership_request = 16,
+  membership_reply = 17,
+  map_news = 18,
   peer_messages = 20,
   forwarded_requests = 21,
   forwarded_replies = 22,
+  group_order = 23,
+  group_report = 24,
 };
 
 enum class connection_role : std::uint8_t { client = 1, node = 2 };
@@ -73,10 +82,12 @@ struct hello {
   std::uint64_t client_id = 0;    // of a client: random, the first half of its request identities; never 0
   std::uint32_t election_timeout_ms = 0;  // of a node: leases rest on its being the same everywhere
   bool is_probe = false;          // of a node: only asks whether it would be accepted; nothing is remembered of it
+  std::string zone{};             // of a node: where it says that it is, at most zone_bytes_max
 
   template <class Archive>
-  void serialize(Archive& archive, unsigned) {
+  void serialize(Archive& archive, unsigned class_version) {
     archive& magic& version_min& version_max& role& cluster_id& node& incarnation& client_id& election_timeout_ms& is_probe;
+    if (class_version >= 1) archive& zone;
   }
 };
 
@@ -224,6 +235,66 @@ struct transfer_leader {
   }
 };
 
+// A change of members, of the node that leads partition 0; another one says not_leader. Repeating it does no harm.
+struct membership_request {
+  std::uint64_t token = 0;  // the client's; comes back with the reply
+  routing::membership_command what;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& token& what;
+  }
+};
+
+struct membership_reply {
+  std::uint64_t token = 0;
+  std::optional<error> refusal;
+  node_id node;                // that the command is about; no_node: it is gone
+  routing::partition_map map;  // where there is no refusal: with what was asked for in it, which is then done bit by bit
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& token& refusal& node& map;
+  }
+};
+
+// The newest partition map that the sender has heard of, or only its version, between nodes: whoever has a newer one sends that.
+struct map_news {
+  std::uint64_t version = 0;
+  std::optional<routing::partition_map> map;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& version& map;
+  }
+};
+
+// From the node that leads partition 0 to the one that leads another partition: see that these become its voters, and say where it is.
+struct group_order {
+  partition_id partition;
+  std::uint64_t version = 0;  // of the partition map
+  std::vector<node_id> voters;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& partition& version& voters;
+  }
+};
+
+// The answer, of one that was confirmed to lead after it was asked.
+struct group_report {
+  partition_id partition;
+  std::uint64_t version = 0;
+  std::vector<node_id> voters;
+  bool is_settled = false;  // a committed configuration of these voters alone
+  std::string refusal;      // why it does not go on now; for people
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& partition& version& voters& is_settled& refusal;
+  }
+};
+
 // Where a replica of the answering node stands.
 struct replica_report {
   partition_id partition;
@@ -319,3 +390,5 @@ struct forwarded_replies {
 };
 
 }  // namespace kahuna::messages
+
+BOOST_CLASS_VERSION(kahuna::messages::hello, 1)

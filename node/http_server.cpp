@@ -30,7 +30,8 @@ void answer_unknown(httplib::Response& response) {
 
 }  // namespace
 
-std::string cluster_json(const routing::partition_map& map, node_id self, const actors::node_status& status) {
+std::string cluster_json(node_id self, const actors::node_status& status) {
+  const auto& map = status.map;
   json out;
   out["cluster_id"] = hexadecimal(map.cluster_id);
   out["node_id"] = name_or_null(map, self);
@@ -54,11 +55,10 @@ std::string cluster_json(const routing::partition_map& map, node_id self, const 
   return out.dump() + '\n';
 }
 
-bool is_ready(const routing::partition_map& map, node_id self, const actors::node_status& status) {
-  for (std::uint32_t p = 0; p < map.partitions; ++p) {
-    const auto replicas = routing::replicas_of(map, partition_id{p});
-    if (std::find(replicas.begin(), replicas.end(), self) == replicas.end()) continue;
-    if (p >= status.leaders.size() || status.leaders[p].leader == no_node) return false;
+bool is_ready(node_id self, const actors::node_status& status) {
+  for (const auto& known : status.leaders) {
+    const auto& voters = status.map.placements.at(known.partition.value).voters;
+    if (known.leader == no_node && std::binary_search(voters.begin(), voters.end(), self)) return false;
   }
   return true;
 }
@@ -68,8 +68,8 @@ struct http_server::implementation {
   std::thread listener;
 };
 
-std::unique_ptr<http_server> http_server::start(const std::string& host, std::uint16_t port, routing::partition_map map,
-                                                node_id self, status_source status, std::function<std::string()> metrics) {
+std::unique_ptr<http_server> http_server::start(const std::string& host, std::uint16_t port, node_id self,
+                                                status_source status, std::function<std::string()> metrics) {
   auto impl = std::make_unique<implementation>();
   auto& server = impl->server;
   server.new_task_queue = [] { return new httplib::ThreadPool(2); };
@@ -87,14 +87,14 @@ std::unique_ptr<http_server> http_server::start(const std::string& host, std::ui
   server.Get("/ready", [=](const httplib::Request&, httplib::Response& response) {
     const auto now = status();
     if (!now) return answer_unknown(response);
-    const bool ready = is_ready(map, self, *now);
+    const bool ready = is_ready(self, *now);
     response.status = ready ? 200 : 503;
     response.set_content(ready ? "ready\n" : "a partition hosted here has no leader\n", "text/plain");
   });
   server.Get("/v1/cluster", [=](const httplib::Request&, httplib::Response& response) {
     const auto now = status();
     if (!now) return answer_unknown(response);
-    response.set_content(cluster_json(map, self, *now), "application/json");
+    response.set_content(cluster_json(self, *now), "application/json");
   });
   server.Get("/metrics", [=](const httplib::Request&, httplib::Response& response) {
     response.set_content(metrics(), "text/plain; version=0.0.4");

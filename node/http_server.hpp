@@ -8,7 +8,6 @@
 #include <string>
 
 #include "actors/interfaces.hpp"
-#include "core/routing/partition_map.hpp"
 
 namespace kahuna::node {
 
@@ -16,16 +15,16 @@ namespace kahuna::node {
 using status_source = std::function<std::optional<actors::node_status>()>;
 
 // What /v1/cluster answers (contract §4).
-std::string cluster_json(const routing::partition_map& map, node_id self, const actors::node_status& status);
+std::string cluster_json(node_id self, const actors::node_status& status);
 
-// Whether every partition that this node hosts knows a leader.
-bool is_ready(const routing::partition_map& map, node_id self, const actors::node_status& status);
+// Whether a leader is known of every partition that this node votes in.
+bool is_ready(node_id self, const actors::node_status& status);
 
 class http_server {
  public:
   // Serves from threads of its own. Fails where the port can't be had.
-  static std::unique_ptr<http_server> start(const std::string& host, std::uint16_t port, routing::partition_map map,
-                                            node_id self, status_source status, std::function<std::string()> metrics);
+  static std::unique_ptr<http_server> start(const std::string& host, std::uint16_t port, node_id self,
+                                            status_source status, std::function<std::string()> metrics);
   ~http_server();
 
  private:

@@ -92,6 +92,11 @@ open_result<std::optional<identity>> data_directory::inspect(const std::string& 
   if (found->format_version > identity::format_version_now)
     return usage(path + ": has the format of a newer version; start that version");
   if (!found->is_complete) return std::optional<identity>();
+  // Written by a version that knew of no changes.
+  if (found->map.placements.empty()) routing::complete_formed(found->map);
+  if (found->newest.members.empty()) found->newest = found->map;
+  if (!routing::is_well_formed(found->map) || !routing::is_well_formed(found->newest))
+    return damage(file + ": holds a partition map that is none; restore it from a copy, or replace this node");
   return std::optional(std::move(*found));
 }
 
@@ -108,14 +113,15 @@ open_result<std::unique_ptr<data_directory>> data_directory::open(const std::str
   const auto lock_path = path + '/' + lock_name;
   const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock < 0) return usage(lock_path + ": " + system_error_text());
-  std::unique_ptr<data_directory> opened(new data_directory(lock));
+  std::unique_ptr<data_directory> opened(new data_directory(lock, path));
   if (::flock(lock, LOCK_EX | LOCK_NB) != 0) return usage(path + ": another node runs on it; stop it, or give another --data-dir");
 
   // Under the lock: nobody changes it between the look and the opening.
   auto inspected = inspect(path);
   if (auto* wrong = std::get_if<open_failure>(&inspected)) return std::move(*wrong);
-  const bool is_new = !std::get<std::optional<identity>>(inspected).has_value();
-  auto id = expected;
+  const auto& found = std::get<std::optional<identity>>(inspected);
+  const bool is_new = !found.has_value();
+  auto id = is_new ? expected : *found;
   if (is_new) {
     id.is_complete = false;
     if (auto wrong = write_identity(path, id)) return std::move(*wrong);
@@ -136,9 +142,15 @@ open_result<std::unique_ptr<data_directory>> data_directory::open(const std::str
     id.is_complete = true;
     if (auto wrong = write_identity(path, id)) return std::move(*wrong);
   }
+  opened->identity_ = std::move(id);
   opened->data_ = std::move(*data);
   opened->log_ = std::move(*log_store);
   return opened;
+}
+
+std::optional<open_failure> data_directory::remember(const routing::partition_map& newest) {
+  identity_.newest = newest;
+  return write_identity(path_, identity_);
 }
 
 data_directory::~data_directory() {

@@ -1,7 +1,8 @@
 // A node's data directory: what it is, whose it is, and the two stores in it.
 //
 //   LOCK        held (flock) while a node runs on the directory
-//   identity    one sealed record: format version, node, incarnation, partition map; written before anything else
+//   identity    one sealed record: format version, node, incarnation, partition maps; written before anything else, and whenever the
+//               map has changed
 //   log/        the Raft logs (raft_log_store.hpp)          log.synced   its last synced batch
 //   data/       the key/value state (data_store.hpp)
 //
@@ -16,6 +17,7 @@
 #include <variant>
 
 #include "core/routing/partition_map.hpp"
+#include "messages/codec/class_versions.hpp"
 #include "persistence/fatal_handler.hpp"
 #include "persistence/ordered_store.hpp"
 #include "persistence/raft_log_store.hpp"
@@ -28,12 +30,15 @@ struct identity {
   std::uint32_t format_version = format_version_now;
   node_id node;
   std::uint64_t incarnation = 0;  // drawn at random when the directory was made; another number is another disk
-  routing::partition_map map;     // as the cluster was formed
+  routing::partition_map map;     // as the cluster was formed, or as it was when the node joined it
   bool is_complete = false;
+  bool is_founder = true;         // it was there when the cluster was formed, and holds what it was to hold then
+  routing::partition_map newest;  // that the node has heard of
 
   template <class Archive>
-  void serialize(Archive& archive, unsigned) {
+  void serialize(Archive& archive, unsigned class_version) {
     archive& format_version& node& incarnation& map& is_complete;
+    if (class_version >= 1) archive& is_founder& newest;
   }
 };
 
@@ -54,6 +59,9 @@ class data_directory {
   // Opens the stores, creating directory and stores where inspect() found nothing. Holds the lock.
   static open_result<std::unique_ptr<data_directory>> open(const std::string& path, const identity& expected, fatal_handler fatal);
 
+  // Keeps the newest map for the next start; durable when it returns.
+  std::optional<open_failure> remember(const routing::partition_map& newest);
+
   ~data_directory();
   data_directory(const data_directory&) = delete;
   data_directory& operator=(const data_directory&) = delete;
@@ -64,12 +72,16 @@ class data_directory {
   const std::string& repaired() const { return repaired_; }
 
  private:
-  explicit data_directory(int lock) : lock_(lock) {}
+  data_directory(int lock, std::string path) : lock_(lock), path_(std::move(path)) {}
 
   int lock_;
+  std::string path_;
+  identity identity_;
   std::shared_ptr<ordered_store> data_;
   std::shared_ptr<raft_log_store> log_;
   std::string repaired_;
 };
 
 }  // namespace kahuna::persistence
+
+BOOST_CLASS_VERSION(kahuna::persistence::identity, 1)

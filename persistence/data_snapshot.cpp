@@ -54,6 +54,20 @@ void data_store::erase_place(bool is_second) {
   if (const auto failure = store_->write(*batch, sync::no)) fatal_(*failure);
 }
 
+std::optional<error> data_store::clear(ordered_store& store, partition_id partition) {
+  const auto batch = store.make_batch();
+  for (const auto place : {std::uint32_t{0}, second_place}) {
+    std::string from, to;
+    append_be32(from, partition.value | place);
+    append_be32(to, (partition.value | place) + 1);
+    for (const auto f : replicated_families) batch->erase_range(f, from, to);
+  }
+  std::string meta;
+  append_be32(meta, partition.value);
+  batch->erase(family::meta, meta);
+  return store.write(*batch, sync::no);
+}
+
 bool data_store::is_empty_place(bool is_second) const {
   const auto from = prefix_of(is_second);
   for (const auto f : replicated_families) {

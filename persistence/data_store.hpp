@@ -40,6 +40,9 @@ class data_store final : public kv::partition_store {
   static result<std::unique_ptr<data_store>> open(std::shared_ptr<ordered_store> store, partition_id partition,
                                                   fatal_handler fatal);
 
+  // Takes away whatever the store holds of a partition of which no data_store is open. Durable no sooner than flushed.
+  static std::optional<error> clear(ordered_store& store, partition_id partition);
+
   result<std::optional<kv::version>> latest(std::string_view key) const override;
   result<std::optional<kv::version>> at_revision(std::string_view key, std::int64_t revision) const override;
   std::optional<error> walk_keys(std::string_view prefix, std::string_view after, timestamp visible,

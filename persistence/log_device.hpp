@@ -22,6 +22,10 @@ class log_device {
   // The incarnation under which a node is known; 0 where it is not. remember_peer() is durable when it returns.
   virtual std::uint64_t incarnation_of(node_id peer) const = 0;
   virtual std::optional<error> remember_peer(node_id peer, std::uint64_t incarnation) = 0;
+
+  // Writes down that a replica of the partition is hosted from now on, or that it is not any more: then its log goes, and its hard state
+  // stays, for the case that it is hosted again. Durable when it returns, with all that was added before.
+  virtual std::optional<error> record_replica(partition_id partition, bool is_hosted) = 0;
 };
 
 }  // namespace kahuna::persistence

@@ -279,4 +279,28 @@ std::optional<error> raft_log_store::remember_peer(node_id peer, std::uint64_t i
   return commit();
 }
 
+// As a history:
+//   - dropped: dies before this, and the replica is as it was; dies after it, and the start finds data without a replica, which goes.
+//   - made anew: the data was cleared, durably, before this; dies before it, and nothing is here; after it, an empty replica.
+std::optional<error> raft_log_store::record_replica(partition_id partition, bool is_hosted) {
+  const auto key = key_of(partition.value, 'R');
+  batch_->put(family::main, key, encode_record(key, is_hosted));
+  if (!is_hosted) {
+    batch_->erase_range(family::main, entry_key(partition, log_index{0}), key_of(partition.value, 'F'));
+    batch_->erase(family::main, key_of(partition.value, 'S'));
+  }
+  return commit();
+}
+
+result<std::optional<bool>> raft_log_store::is_hosted(partition_id partition) const {
+  const auto key = key_of(partition.value, 'R');
+  const auto found = store_->get(family::main, key);
+  if (!found) return found.error();
+  if (!*found) return std::optional<bool>();
+  const auto decoded = decode_record<bool>(key, **found);
+  if (!decoded)
+    return error{errc::data_corrupted, "whether partition " + std::to_string(partition.value) + " has a replica here is damaged: " + decoded.error().message};
+  return std::optional(*decoded);
+}
+
 }  // namespace kahuna::persistence

@@ -5,6 +5,7 @@
 //   key     := partition:be32 'E' index:be64 → log_entry
 //            | partition:be32 'H'            → hard_state
 //            | partition:be32 'S'            → log_start: entries up to there are gone
+//            | partition:be32 'R'            → bool: a replica was made here after the cluster was formed (true), or was dropped
 //            | 0xFFFFFFFF 'B'                → number of the last batch
 //            | 0xFFFFFFFF 'P' node:be32      → incarnation of that node, as first heard
 //
@@ -59,6 +60,9 @@ class raft_log_store final : public log_device {
   // not {}; every entry behind `applied_index` is checked on the way. Error: data_corrupted, naming the record.
   result<raft::initial_state> load(partition_id partition, log_index applied_index, const raft::log_start& snapshot = {}) const;
 
+  // What record_replica() was told last; nothing: it was never told anything.
+  result<std::optional<bool>> is_hosted(partition_id partition) const;
+
   // Good as long as the store.
   std::unique_ptr<raft::log_reader> reader(partition_id partition) const;
 
@@ -66,6 +70,7 @@ class raft_log_store final : public log_device {
   std::optional<error> commit() override;
   std::uint64_t incarnation_of(node_id peer) const override;
   std::optional<error> remember_peer(node_id peer, std::uint64_t incarnation) override;
+  std::optional<error> record_replica(partition_id partition, bool is_hosted) override;
 
  private:
   class partition_reader;

@@ -99,8 +99,13 @@ void raft_core::keep_followers() {
     const auto wanted = configurations_.members_since(commit_index_);
     for (const auto node : wanted) {
       if (node == self_) continue;
+      const auto before = leading.followers.find(node);
+      // Whoever was let go may have dropped what it had: it is known no more than one that was never here.
+      if (before != leading.followers.end() && before->second.leaves_at) {
+        end_snapshot(node, before->second);
+        leading.followers.erase(before);
+      }
       const auto [found, is_new] = leading.followers.try_emplace(node);
-      found->second.leaves_at.reset();
       if (!is_new) continue;
       found->second.next_index = log_.last_index() + 1;
       found->second.heard_at = now_;  // its grace: a whole election timeout to be heard of

@@ -9,6 +9,7 @@
 #include "core/kv/operation.hpp"
 #include "core/raft/raft_input.hpp"
 #include "core/raft/raft_types.hpp"
+#include "core/routing/partition_map.hpp"
 
 namespace kahuna {
 
@@ -38,5 +39,10 @@ constexpr std::uint64_t enum_maximum(role_kind) { return static_cast<std::uint64
 constexpr std::uint64_t enum_minimum(entry_kind) { return 0; }
 constexpr std::uint64_t enum_maximum(entry_kind) { return static_cast<std::uint64_t>(entry_kind::configuration); }
 }  // namespace raft
+
+namespace routing {
+constexpr std::uint64_t enum_minimum(member_state) { return 0; }
+constexpr std::uint64_t enum_maximum(member_state) { return static_cast<std::uint64_t>(member_state::leaving); }
+}  // namespace routing
 
 }  // namespace kahuna

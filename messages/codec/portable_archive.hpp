@@ -32,6 +32,7 @@
 #include "core/base/errc.hpp"
 #include "core/base/ids.hpp"
 #include "core/base/shared_bytes.hpp"
+#include "messages/codec/class_versions.hpp"
 #include "messages/codec/enum_maximum.hpp"
 
 namespace kahuna::messages {

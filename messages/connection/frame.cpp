@@ -17,9 +17,14 @@ bool is_known(std::uint8_t kind) {
     case frame_kind::cluster_request:
     case frame_kind::cluster_reply:
     case frame_kind::transfer_leader:
+    case frame_kind::membership_request:
+    case frame_kind::membership_reply:
+    case frame_kind::map_news:
     case frame_kind::peer_messages:
     case frame_kind::forwarded_requests:
-    case frame_kind::forwarded_replies: return true;
+    case frame_kind::forwarded_replies:
+    case frame_kind::group_order:
+    case frame_kind::group_report: return true;
   }
   return false;
 }

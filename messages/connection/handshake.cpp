@@ -9,6 +9,12 @@ namespace {
 
 refusal final_refusal(errc code, std::string message) { return {{code, std::move(message)}, true}; }
 
+std::string former_name(const routing::partition_map& map, node_id node) {
+  for (const auto& gone : map.former)
+    if (gone.id == node) return " (" + gone.name + ")";
+  return "";
+}
+
 }  // namespace
 
 std::variant<std::uint16_t, refusal> check_hello(const hello& received, const accepting_node& node) {
@@ -29,8 +35,15 @@ std::variant<std::uint16_t, refusal> check_hello(const hello& received, const ac
     if (received.client_id == 0) return final_refusal(errc::invalid_argument, "a client's id is missing from its hello");
     return version;
   }
-  if (received.node == node.self || routing::find_member(node.map, received.node) == nullptr)
+  if (routing::is_former(node.map, received.node))
+    return final_refusal(errc::permission_denied,
+                         "node " + std::to_string(received.node.value) + former_name(node.map, received.node) +
+                             " was removed from this cluster; its data directory is of no use any more: delete it, and add the node again "
+                             "with kahuna-cli, or leave it out");
+  // One that is not known yet is newer than what is known here: it will tell.
+  if (received.node == node.self || received.node == no_node)
     return final_refusal(errc::permission_denied, "node " + std::to_string(received.node.value) + " is no other member of this cluster");
+  if (received.zone.size() > zone_bytes_max) return final_refusal(errc::invalid_argument, "a zone's name is longer than 64 bytes");
   if (received.election_timeout_ms != node.election_timeout_ms)
     return final_refusal(errc::permission_denied, "--election-timeout is " + std::to_string(node.election_timeout_ms) + " here and " +
                                                       std::to_string(received.election_timeout_ms) +

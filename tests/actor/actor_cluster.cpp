@@ -300,6 +300,10 @@ gateway_handle actor_cluster::make_gateway(int node) {
         [](const peer_checked&) {},
         [](const link_broken&) {},
         [](const link_changed&) {},
+        [](const map_changed&) {},
+        [](const links_changed&) {},
+        [](const replicas_changed&) {},
+        [](const membership_answered&) {},
         [](const node_tick&) {},
         [=](const stop&) { self->quit(); },
     };
@@ -318,6 +322,10 @@ link_handle actor_cluster::make_link(node_id from, node_id to) {
         [=, this](const leaders_changed& news) {
           if (!is_ending_) carry(from, to, news);
         },
+        // Members stay who they are here.
+        [](const messages::map_news&) {},
+        [](const messages::group_order&) {},
+        [](const messages::group_report&) {},
         [](const node_tick&) {},
         [=](const stop&) { self->quit(); },
     };

@@ -36,6 +36,7 @@ class counting_device final : public persistence::log_device {
   }
   std::uint64_t incarnation_of(node_id peer) const override { return log_->incarnation_of(peer); }
   std::optional<error> remember_peer(node_id peer, std::uint64_t incarnation) override { return log_->remember_peer(peer, incarnation); }
+  std::optional<error> record_replica(partition_id partition, bool is_hosted) override { return log_->record_replica(partition, is_hosted); }
 
   int added = 0;
   int commits = 0;
@@ -85,7 +86,7 @@ inline void start_actors(actor_node& n, caf::actor_system& sys, const routing::p
   auto opened = persistence::raft_log_store::open(n.log_disk, nullptr, given.fatal);
   n.log = std::move(*opened);
   n.device = std::make_shared<counting_device>(n.log);
-  n.cluster = sys.spawn(cluster_actor, cluster_settings{n.id, map});
+  n.cluster = sys.spawn(cluster_actor, cluster_settings{n.id, map, std::chrono::milliseconds(50), &silent_metrics(), &silent_log(), {}, nullptr});
   n.gateway = given.make_gateway(n.id);
   // In the product these are detached, on threads of their own; here everything takes its turn.
   n.data_keeper = sys.spawn(data_keeper_actor, n.data_disk);
@@ -114,7 +115,6 @@ inline void start_actors(actor_node& n, caf::actor_system& sys, const routing::p
     settings.manager.seed = dice.next();
     settings.manager.options = {settings.raft.partition, map.partitions};
     settings.events = given.events;
-    settings.map = map;
     settings.snapshot_piece_bytes = given.snapshot_piece_bytes;
     n.hosted.push_back(sys.spawn(partition_actor, settings, partition_peers{n.gateway, n.log_writer, n.data_keeper, n.cluster, n.links},
                                  [peers](raft_peer_handle peer) { peers->push_back(std::move(peer)); }));
@@ -122,8 +122,10 @@ inline void start_actors(actor_node& n, caf::actor_system& sys, const routing::p
   }
   n.raft_peers = *peers;
   std::map<partition_id, raft_peer_handle> raft_peers;
+  std::map<partition_id, partition_handle> hosted;
   for (std::uint32_t p = 0; p < map.partitions; ++p) raft_peers[partition_id{p}] = peers->at(p);
-  caf::anon_send(n.cluster, cluster_wiring{n.gateway, n.links, raft_peers, n.hosted, n.log_writer});
+  for (std::uint32_t p = 0; p < map.partitions; ++p) hosted[partition_id{p}] = n.hosted[p];
+  caf::anon_send(n.cluster, cluster_wiring{n.gateway, n.links, raft_peers, hosted, n.log_writer, {}});
   caf::anon_send(n.data_keeper, hosted_partitions{n.hosted});
   n.is_up = true;
   run_jobs();

@@ -15,8 +15,16 @@ namespace {
 // What the network between the nodes knows; the links of the test share it.
 struct network {
   std::map<node_id, std::vector<raft_peer_handle>> raft_peers;  // by node, then by partition
+  std::map<node_id, cluster_handle> clusters;
   std::set<node_id> unreachable;
 };
+
+// The cluster actor at the other end; nothing where there is no way.
+cluster_handle cluster_behind(const network& net, node_id from, node_id to) {
+  const auto there = net.clusters.find(to);
+  const bool is_cut = net.unreachable.contains(from) || net.unreachable.contains(to);
+  return is_cut || there == net.clusters.end() ? cluster_handle() : there->second;
+}
 
 // In the place of a link: hands messages over, or loses them.
 link_handle::behavior_type wire(link_handle::pointer self, node_id from, node_id to, std::shared_ptr<network> net) {
@@ -29,7 +37,17 @@ link_handle::behavior_type wire(link_handle::pointer self, node_id from, node_id
         if (there == net->raft_peers.end() || there->second.empty()) return;
         self->send(there->second.at(output.partition.value), std::move(input));
       },
-      [](const forward_requests&) {}, [](const forward_replies&) {}, [](const leaders_changed&) {}, [](const node_tick&) {},
+      [](const forward_requests&) {}, [](const forward_replies&) {}, [](const leaders_changed&) {},
+      [=](const messages::map_news& news) {
+        if (const auto there = cluster_behind(*net, from, to)) self->send(there, map_heard{from, news});
+      },
+      [=](const messages::group_order& order) {
+        if (const auto there = cluster_behind(*net, from, to)) self->send(there, group_ordered{from, order});
+      },
+      [=](const messages::group_report& report) {
+        if (const auto there = cluster_behind(*net, from, to)) self->send(there, group_reported{to, report});
+      },
+      [](const node_tick&) {},
       [=](const stop&) { self->quit(); },
   };
 }
@@ -39,6 +57,8 @@ struct told {
   std::map<std::uint64_t, kv::operation_response> replies;
   std::map<partition_id, messages::partition_leader> leaders;
   std::vector<peer_checked> checked;
+  std::vector<membership_answered> changed;
+  std::uint64_t map_version = 0;
 };
 gateway_handle::behavior_type listening_gateway(gateway_handle::pointer self, std::shared_ptr<told> heard) {
   return {
@@ -59,6 +79,10 @@ gateway_handle::behavior_type listening_gateway(gateway_handle::pointer self, st
       [](const link_broken&) {},
       [](const link_changed&) {},
       [](const node_tick&) {},
+      [=](const map_changed& news) { heard->map_version = news.map.version; },
+      [](const links_changed&) {},
+      [](const replicas_changed&) {},
+      [=](const membership_answered& answered) { heard->changed.push_back(answered); },
       [=](const stop&) { self->quit(); },
   };
 }
@@ -86,6 +110,7 @@ struct fixture : test_coordinator_fixture<> {
     for (auto& [id, n] : nodes)
       if (n.is_up) kill(id);
     net->raft_peers.clear();
+    net->clusters.clear();
     run_jobs();
   }
 
@@ -104,10 +129,12 @@ struct fixture : test_coordinator_fixture<> {
     settings.make_link = [&](node_id from, node_id to) -> link_handle { return sys.spawn(wire, from, to, net); };
     start_actors(n, sys, map, settings, dice, [&] { run_jobs(); });
     net->raft_peers[id] = n.raft_peers;
+    net->clusters[id] = n.cluster;
   }
 
   void kill(node_id id) {
     net->raft_peers[id].clear();
+    net->clusters.erase(id);
     end_actors(nodes[id]);
     run_jobs();
     lose_power(nodes[id]);
@@ -172,6 +199,19 @@ struct fixture : test_coordinator_fixture<> {
     return "other";
   }
 
+  routing::partition_map stored_map(node_id at) {
+    const auto stored = nodes[at].stores[0]->latest("__kahuna:partition_map");
+    return *messages::decode<routing::partition_map>((**stored).value.view());
+  }
+
+  // Everybody who is up reaches everybody who is.
+  void tell_who_is_up() {
+    for (auto& [id, n] : nodes)
+      for (auto& [other, its] : nodes)
+        if (other != id && n.is_up) anon_send(n.cluster, peer_seen{other, its.is_up});
+    run_jobs();
+  }
+
   prng dice;
   routing::partition_map map;
   std::shared_ptr<network> net = std::make_shared<network>();
@@ -216,6 +256,50 @@ CAF_TEST(the partition map is stored in partition zero) {
   CAF_REQUIRE(stored.has_value());
   CAF_REQUIRE(stored->has_value());
   CAF_CHECK(*messages::decode<routing::partition_map>((*stored)->value.view()) == map);
+}
+
+CAF_TEST(a member that is dead is removed from all groups) {
+  static_cast<void>(await_leader(0));
+  static_cast<void>(await_leader(1));
+  pass(std::chrono::milliseconds(200));
+  const auto ask_to_remove = [&](node_id at, const std::string& name) -> std::optional<error> {
+    nodes[at].heard->changed.clear();
+    anon_send(nodes[at].cluster, membership_asked{7, {9, routing::remove_member{name}}});
+    pass(std::chrono::milliseconds(100));
+    CAF_REQUIRE_EQUAL(nodes[at].heard->changed.size(), 1u);
+    CAF_CHECK_EQUAL(nodes[at].heard->changed[0].session, 7u);
+    CAF_CHECK_EQUAL(nodes[at].heard->changed[0].reply.token, 9u);
+    return nodes[at].heard->changed[0].reply.refusal;
+  };
+  const node_id dead = leader_of(0);
+  kill(dead);
+  net->unreachable.insert(dead);
+  pass(std::chrono::milliseconds(1500));
+  const auto leader = await_leader(0);
+  tell_who_is_up();
+  pass(std::chrono::milliseconds(300));
+  const auto other = node_id{6 - dead.value - leader.value};
+  CAF_CHECK(ask_to_remove(other, "n1")->code == errc::not_leader);
+  CAF_CHECK(ask_to_remove(leader, "n9")->code == errc::invalid_argument);
+  CAF_CHECK(ask_to_remove(leader, "n" + std::to_string(other.value))->code == errc::unavailable);
+  CAF_CHECK(!ask_to_remove(leader, "n" + std::to_string(dead.value)));
+  pass(std::chrono::milliseconds(3000));
+  const auto changed = stored_map(leader);
+  CAF_CHECK(routing::is_former(changed, dead));
+  for (const auto& held : changed.placements) {
+    CAF_CHECK_EQUAL(held.voters.size(), 2u);
+    CAF_CHECK(held.is_settled());
+  }
+  // Everybody has heard of it.
+  CAF_CHECK_EQUAL(nodes[other].heard->map_version, changed.version);
+  for (std::uint32_t p = 0; p < partitions; ++p) {
+    self->send(net->raft_peers[leader].at(p), get_status{});
+    run_jobs();
+    self->receive([&](const replica_status& status) { CAF_CHECK(status.description.find(" voters ") != std::string::npos); });
+  }
+  // Asked again it is so already; nothing is written.
+  CAF_CHECK(!ask_to_remove(leader, "n" + std::to_string(dead.value)));
+  CAF_CHECK(stored_map(leader) == changed);
 }
 
 CAF_TEST(after the leader died another serves and a repeated write is applied once) {

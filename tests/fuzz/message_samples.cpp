@@ -110,6 +110,25 @@ messages::cluster_reply sample_cluster_reply() {
   return body;
 }
 
+// One that has changed since it was formed.
+routing::partition_map changed_map() {
+  auto map = sample_map();
+  map.version = 300;
+  map.members[1].state = routing::member_state::leaving;
+  map.members[1].waits_for = map.next_node;
+  map.members.push_back({map.next_node, "n4", "h4:1", "rack-1", routing::member_state::joining, {}});
+  ++map.next_node;
+  map.placements[5].target = {node_id{1}, node_id{3}};
+  map.former.push_back({node_id{2}, "n9"});
+  return map;
+}
+
+messages::membership_request sample_membership_request() { return {300, routing::replace_member{"n2", "n4", "h4:1"}}; }
+messages::membership_reply sample_membership_reply() { return {300, error{errc::unavailable, "no majority"}, node_id{4}, changed_map()}; }
+messages::map_news sample_map_news() { return {300, changed_map()}; }
+messages::group_order sample_group_order() { return {partition_id{5}, 300, {node_id{1}, node_id{3}}}; }
+messages::group_report sample_group_report() { return {partition_id{5}, 300, {node_id{1}, node_id{3}}, true, "not enough answer"}; }
+
 messages::peer_messages sample_peer_messages() {
   raft::append_request append;
   append.term = term_id{3};

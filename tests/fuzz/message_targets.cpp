@@ -68,7 +68,7 @@ struct cut_bytes {
 };
 
 cut_bytes cut_whole(std::string_view bytes, std::uint32_t bound) {
-  static constexpr std::uint8_t kinds[] = {1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 20, 21, 22};
+  static constexpr std::uint8_t kinds[] = {1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 22, 23, 24};
   cut_bytes cut;
   while (bytes.size() >= 4) {
     std::uint64_t length = 0;
@@ -161,7 +161,7 @@ void fuzz_handshake(std::string_view input) {
     KAHUNA_CHECK(said->client_id != 0 && (said->cluster_id == 0 || said->cluster_id == map.cluster_id));
   else
     KAHUNA_CHECK(
-        said->cluster_id == map.cluster_id && said->node >= node_id{2} && said->node <= node_id{3} && said->incarnation != 0,
+        said->cluster_id == map.cluster_id && said->node >= node_id{2} && said->incarnation != 0 && said->zone.size() <= zone_bytes_max,
         said->node);
 }
 
@@ -189,6 +189,11 @@ std::vector<fuzz_target> message_targets() {
           {"leaders", fuzz_body<leaders>, encoded_sample<sample_leaders>},
           {"cluster_request", fuzz_body<cluster_request>, encoded_sample<sample_cluster_request>},
           {"transfer_leader", fuzz_body<transfer_leader>, encoded_sample<sample_transfer_leader>},
+          {"membership_request", fuzz_body<membership_request>, encoded_sample<sample_membership_request>},
+          {"membership_reply", fuzz_body<membership_reply>, encoded_sample<sample_membership_reply>},
+          {"map_news", fuzz_body<map_news>, encoded_sample<sample_map_news>},
+          {"group_order", fuzz_body<group_order>, encoded_sample<sample_group_order>},
+          {"group_report", fuzz_body<group_report>, encoded_sample<sample_group_report>},
           {"cluster_reply", fuzz_body<cluster_reply>, encoded_sample<sample_cluster_reply>},
           {"peer_messages", fuzz_body<peer_messages>, encoded_sample<sample_peer_messages>},
           {"forwarded_requests", fuzz_forwarded_requests, encoded_sample<sample_forwarded_requests>},

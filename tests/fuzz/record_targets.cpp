@@ -35,7 +35,7 @@ void fuzz_record(std::string_view input) {
 kv::version sample_version() { return {3, false, timestamp{999}, timestamp{1000}, 5000, "value"}; }
 kv::client_window sample_window() { return {7, 3, timestamp{9}, {{4, true, 1, timestamp{8}}, {300, false, -1, timestamp{8}}}}; }
 raft::hard_state sample_hard_state() { return {term_id{300}, node_id{2}}; }
-identity sample_identity() { return {identity::format_version_now, node_id{2}, 5, sample_map(), true}; }
+identity sample_identity() { return {identity::format_version_now, node_id{2}, 5, sample_map(), true, false, sample_map()}; }
 raft::configuration sample_members() { return {{node_id{1}, node_id{300}}, {node_id{2}}, {node_id{70'000}}}; }
 raft::log_start sample_start() { return {{log_index{9}, term_id{300}}, sample_members()}; }
 std::uint64_t sample_number() { return 300; }

@@ -19,6 +19,7 @@
 //   change NODE VOTERS [LEARNERS]   other members are asked for: 1,2,3
 //   lost NODE PEER           NODE's connection to PEER broke
 //   crash NODE [WRITES]      so many of its writes under way reach the disk
+//   forget NODE              it is down, and was dropped: but for its hard state nothing is left of it
 //   start NODE
 //   state
 #define CAF_SUITE raft_scenarios
@@ -118,6 +119,7 @@ class scenario {
     else if (verb == "change") change(in);
     else if (verb == "lost") lost(in);
     else if (verb == "crash") crash(in);
+    else if (verb == "forget") take_node(in).drop();
     else if (verb == "start") start(take_node(in));
     else if (verb == "state") state();
     else said_ << "unknown command " << verb << '\n';

@@ -44,9 +44,17 @@ std::vector<std::string> cluster::endpoints() const {
   return all;
 }
 
+int cluster::add_node() {
+  members_.emplace_back();
+  members_.back().port = free_port();
+  members_.back().http_port = free_port();
+  members_.back().is_founder = false;
+  return size();
+}
+
 std::string cluster::initial_cluster() const {
   std::string text;
-  for (int node = 1; node <= size(); ++node)
+  for (int node = 1; node <= options_.nodes; ++node)
     text += (text.empty() ? "" : ",") + node_name(node) + "=" + endpoint(node);
   return text;
 }
@@ -55,13 +63,20 @@ std::filesystem::path cluster::data_directory(int node) const { return directory
 
 std::string cluster::log(int node) const { return read_file(directory_.path() / (node_name(node) + ".log")); }
 
-std::vector<std::string> cluster::command(int node) const {
+std::vector<std::string> cluster::command(int node) {
   std::vector<std::string> words{node_program(),
                                  "--node-id", node_name(node),
                                  "--listen", endpoint(node),
                                  "--http", host(node) + ':' + std::to_string(http_port(node)),
-                                 "--data-dir", data_directory(node).string(),
-                                 "--initial-cluster", initial_cluster()};
+                                 "--data-dir", data_directory(node).string()};
+  if (at(node).is_founder) {
+    words.insert(words.end(), {"--initial-cluster", initial_cluster()});
+  } else {
+    int running = 1;
+    while (running < size() && (running == node || !is_running(running))) ++running;
+    words.insert(words.end(), {"--join", endpoint(running)});
+  }
+  words.insert(words.end(), at(node).arguments.begin(), at(node).arguments.end());
   words.insert(words.end(), options_.node_arguments.begin(), options_.node_arguments.end());
   if (options_.network) {
     const auto prefix = options_.network->prefix(node);
@@ -161,9 +176,10 @@ std::optional<cluster_view> cluster::view(int node) const {
   for (const auto& member : json.at("members")) view.alive[member.at("id").get<std::string>()] = member.at("alive").get<bool>();
   for (const auto& partition : json.at("partitions")) {
     const auto& leader = partition.at("leader");
+    const auto index = [&](const char* name) { return partition.at(name).is_null() ? std::uint64_t{0} : partition.at(name).get<std::uint64_t>(); };
     view.partitions.push_back({partition.at("id").get<std::uint32_t>(), leader.is_null() ? "" : leader.get<std::string>(),
-                               partition.at("term").get<std::uint64_t>(), partition.at("commit_index").get<std::uint64_t>(),
-                               partition.at("applied_index").get<std::uint64_t>()});
+                               partition.at("term").get<std::uint64_t>(), index("commit_index"), index("applied_index"),
+                               !partition.at("commit_index").is_null()});
   }
   return view;
 }
@@ -218,7 +234,7 @@ std::optional<std::string> cluster::wait_until_caught_up(int node, milliseconds 
     }
     lacking.clear();
     for (const auto& partition : own->partitions) {
-      if (partition.applied_index >= (*goal)[partition.id]) continue;
+      if (!partition.is_hosted || partition.applied_index >= (*goal)[partition.id]) continue;
       behind.insert(partition.id);
       lacking += "\npartition " + std::to_string(partition.id) + ": others had committed " + std::to_string((*goal)[partition.id]) +
                  "; here committed " + std::to_string(partition.commit_index) + ", applied " + std::to_string(partition.applied_index) +

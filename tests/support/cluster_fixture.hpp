@@ -30,6 +30,7 @@ struct partition_view {
   std::uint64_t term = 0;
   std::uint64_t commit_index = 0;
   std::uint64_t applied_index = 0;
+  bool is_hosted = true;  // by the node that says so; otherwise it knows no indexes
 };
 
 // What a node says of the cluster.
@@ -48,7 +49,12 @@ class cluster {
  public:
   explicit cluster(cluster_options options = {});
 
-  int size() const { return options_.nodes; }
+  // Founders, and those that were added since.
+  int size() const { return static_cast<int>(members_.size()); }
+  // A node that is none yet: it will be started with --join, asking one that runs. Its number.
+  int add_node();
+  // What this node is given besides, from its next start on.
+  void set_arguments(int node, std::vector<std::string> further) { at(node).arguments = std::move(further); }
   std::string node_name(int node) const { return "n" + std::to_string(node); }
   int node_number(const std::string& name) const { return std::stoi(name.substr(1)); }
   std::string host(int node) const { return options_.network ? options_.network->address(node) : "127.0.0.1"; }
@@ -62,7 +68,7 @@ class cluster {
   std::string log(int node) const;
 
   // What starts this node, program and arguments.
-  std::vector<std::string> command(int node) const;
+  std::vector<std::string> command(int node);
 
   // Starts a node that is not running, on the data that it has.
   void start(int node);
@@ -109,6 +115,8 @@ class cluster {
   struct member {
     int port = 0;
     int http_port = 0;
+    bool is_founder = true;
+    std::vector<std::string> arguments = {};
     std::optional<process> running;
   };
 

@@ -54,6 +54,14 @@ void simulated_disk::write(const raft::log_write& write) {
 raft_replica::raft_replica(node_id self, std::vector<node_id> founders, raft::raft_options options, std::uint64_t seed)
     : self_(self), founders_{std::move(founders), {}, {}}, options_(options), seed_(seed) {}
 
+void raft_replica::drop() {
+  KAHUNA_CHECK(!is_up());
+  const auto state = disk_.state;
+  disk_ = {};
+  disk_.state = state;
+  founders_ = {};
+}
+
 void raft_replica::start(instant now) {
   KAHUNA_CHECK(!is_up());
   core_ = std::make_unique<raft::raft_core>(self_, founders_, options_, disk_.found(), disk_, prng(seed_ + 1000 * ++starts_), now);

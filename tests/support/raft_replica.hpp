@@ -47,6 +47,9 @@ class raft_replica {
   // Whatever was not synced is lost, except that the first `writes_kept` of the writes under way made it to the disk.
   void crash(std::size_t writes_kept = 0);
 
+  // Requires that it is down. It was dropped: all goes but its hard state, and it was no founder.
+  void drop();
+
   // Steps and checks the invariants.
   void step(raft::raft_input input, instant now);
 

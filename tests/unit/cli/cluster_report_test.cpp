@@ -19,7 +19,7 @@ client::replica_state at(raft::role_kind role, std::uint64_t commit, std::uint64
 // n2 is down; partition 1 has no leader where `is_impaired`.
 client::cluster_overview two_nodes(bool is_down, bool is_impaired) {
   client::cluster_overview overview{
-      "00ff", "n1", {{"n1", "127.0.0.1:4870", true, 1}, {"n2", "10.0.0.2:4870", !is_down, 0}}, {}};
+      "00ff", "n1", {{"n1", "127.0.0.1:4870", true, 1, 2}, {"n2", "10.0.0.2:4870", !is_down, 0, 2}}, {}};
   client::partition_overview partition{0, "n1", 4, {{"n1", at(raft::role_kind::leader, 1200, 1200, 0)}, {"n2", std::nullopt}}};
   if (!is_down) partition.replicas[1].state = at(raft::role_kind::follower, 1190, 1180, 20);
   overview.partitions.push_back(partition);
@@ -37,9 +37,9 @@ std::string formatted(outcome what, output_style style = {}) {
 
 CAF_TEST(tables are aligned) {
   CAF_CHECK_EQUAL(formatted(cluster_answer{two_nodes(true, true)}),
-                  "node  address         state  leads\n"
-                  "n1    127.0.0.1:4870  alive  1\n"
-                  "n2    10.0.0.2:4870   down   0\n"
+                  "node  address         state  leads  holds\n"
+                  "n1    127.0.0.1:4870  alive  1      2\n"
+                  "n2    10.0.0.2:4870   down   0      2\n"
                   "\n"
                   "partition  leader  term  committed  replicas  lag\n"
                   "0          n1      4     1200       n1 n2     0 ?\n"
@@ -78,7 +78,8 @@ CAF_TEST(json has the fields of the http port and more) {
   CAF_CHECK_EQUAL(
       formatted(cluster_answer{two_nodes(true, false)}, json_style),
       R"({"op":"cluster","status":"found","cluster_id":"00ff","node_id":"n1","members":[)"
-      R"({"id":"n1","address":"127.0.0.1:4870","alive":true,"leads":1},{"id":"n2","address":"10.0.0.2:4870","alive":false,"leads":0}],)"
+      R"({"id":"n1","address":"127.0.0.1:4870","alive":true,"leads":1,"holds":2,"state":"active"},)"
+      R"({"id":"n2","address":"10.0.0.2:4870","alive":false,"leads":0,"holds":2,"state":"active"}],)"
       R"("partitions":[{"id":0,"leader":"n1","term":4,"replicas":["n1","n2"],"commit_index":1200,"applied_index":1200,)"
       R"("lag":{"n1":0,"n2":null}}],"elapsed_ms":12.0})"
       "\n");
@@ -145,4 +146,34 @@ CAF_TEST(a caret stands under the place) {
   // Of a long line what is near.
   const auto cut = format_caret(std::string(500, 'a') + std::string(500, 'b'), 501);
   CAF_CHECK_EQUAL(cut, "  …" + std::string(36, 'a') + std::string(36, 'b') + "…\n  " + std::string(37, ' ') + "^\n");
+}
+
+CAF_TEST(members on their way in or out are told apart from those that are down) {
+  auto overview = two_nodes(true, false);
+  overview.members[1].state = routing::member_state::joining;
+  const auto joining = cluster_tables(overview, false);
+  CAF_CHECK(joining.find("n2    10.0.0.2:4870   awaited") != std::string::npos);
+  CAF_CHECK_EQUAL(judge(overview).word, "healthy");
+  overview.members[1].state = routing::member_state::leaving;
+  CAF_CHECK(cluster_tables(overview, false).find("down, leaving") != std::string::npos);
+  overview.members[1].is_alive = true;
+  CAF_CHECK(cluster_tables(overview, false).find("alive, leaving") != std::string::npos);
+}
+
+CAF_TEST(what became of a change of members is said) {
+  using state = change_answer::state;
+  const auto said = [](change_answer what, output_format format = output_format::console) {
+    return format_answer({"cluster add", std::nullopt, std::move(what), 12ms}, {format, list_footer::shown});
+  };
+  CAF_CHECK_EQUAL(said({state::done, false, "n4", "", ""}), "n4 added 12ms\n");
+  CAF_CHECK_EQUAL(said({state::done, true, "n4", "", ""}), "n4 removed 12ms\n");
+  CAF_CHECK_EQUAL(said({state::done, false, "n2", "n4", ""}), "n2 replaced by n4 12ms\n");
+  CAF_CHECK_EQUAL(said({state::waits_for_node, false, "n4", "", "kahuna-node --node-id n4"}), "n4 added; start it: kahuna-node --node-id n4 12ms\n");
+  CAF_CHECK_EQUAL(said({state::waits_for_node, false, "n2", "n4", "x"}), "n4 will replace n2; start it: x 12ms\n");
+  CAF_CHECK_EQUAL(said({state::waits_for_node, false, "n4", "", "x"}, output_format::json),
+                  R"({"op":"cluster add","status":"waiting","node":"n4","start":"x","elapsed_ms":12.0})"
+                  "\n");
+  CAF_CHECK_EQUAL(said({state::done, false, "n2", "n4", ""}, output_format::json),
+                  R"({"op":"cluster add","status":"replaced","node":"n2","by":"n4","elapsed_ms":12.0})"
+                  "\n");
 }

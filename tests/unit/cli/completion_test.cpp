@@ -20,6 +20,7 @@ std::string offered(std::string_view line) {
 std::string example_of(std::string_view argument) {
   if (argument == "KEY" || argument == "BUCKET" || argument == "PREFIX") return "k";
   if (argument == "VALUE") return "\"v\"";
+  if (argument == "NODE=HOST:PORT") return "n4=h:1";
   if (argument == "optimistic|pessimistic") return "optimistic";
   return "1";
 }

@@ -102,6 +102,13 @@ CAF_TEST(operators options) {
   }
 }
 
+CAF_TEST(an operators command may stand behind the options) {
+  const auto given = good({"-c", "h:1", "--format", "json", "cluster", "add", "n4=h:4"});
+  CAF_CHECK(given.commands == std::vector<std::string>{"cluster add n4=h:4"});
+  CAF_CHECK(good({"status"}).commands == std::vector<std::string>{"status"});
+  CAF_CHECK(good({"-e", "set a 1", "describe", "partition", "3"}).commands == (std::vector<std::string>{"set a 1", "describe partition 3"}));
+}
+
 CAF_TEST(values are taken as they are) {
   for (const std::string value : {"", "-5", "--get", "-e", "--", "a=b", "two words", "\xff"}) {
     check_one_shot({"--set", "k", "--value", value}, {"set", "k", kv::set_request{.key = "k", .value = value}});

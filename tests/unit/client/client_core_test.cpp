@@ -153,6 +153,45 @@ CAF_TEST(each member is dialed once) {
   CAF_CHECK_EQUAL(with_two.dialed.size(), 3u);
 }
 
+CAF_TEST(members that come are dialed and those that are gone are left) {
+  open_all();
+  auto newer = map;
+  newer.version = 2;
+  newer.members.push_back({newer.next_node, "n4", "h:4", {}, routing::member_state::active, {}});
+  ++newer.next_node;
+  core->map_came({2, newer}, now);
+  auto ready = core->take_ready();
+  CAF_REQUIRE_EQUAL(ready.connect.size(), 1u);
+  CAF_CHECK_EQUAL(ready.connect[0].second, "h:4");
+  // Older news, and what is none.
+  core->map_came({1, map}, now);
+  core->map_came({3, std::nullopt}, now);
+  CAF_CHECK_EQUAL(core->map()->version, 2u);
+  auto broken = newer;
+  broken.version = 9;
+  broken.placements.clear();
+  core->map_came({9, broken}, now);
+  CAF_CHECK_EQUAL(core->map()->version, 2u);
+
+  lead(2, 1);
+  const auto t = submit(set("k"));
+  CAF_CHECK_EQUAL(requests.back().slot, 1u);
+  const auto first = requests.back().request;
+  newer.version = 3;
+  newer.members.erase(newer.members.begin() + 1);
+  for (auto& held : newer.placements) held.voters = {node_id{1}, node_id{3}};
+  core->map_came({3, newer}, now);
+  ready = core->take_ready();
+  CAF_REQUIRE_EQUAL(ready.disconnect.size(), 1u);
+  CAF_CHECK_EQUAL(ready.disconnect[0], 1u);
+  // What was there goes elsewhere, under its identity.
+  CAF_REQUIRE_EQUAL(ready.send.size(), 1u);
+  CAF_CHECK(ready.send[0].first != 1u);
+  CAF_CHECK_EQUAL(ready.send[0].second.requests[0].sequence, first.sequence);
+  CAF_CHECK_EQUAL(answer(t), "none");
+  core->check_invariants();
+}
+
 CAF_TEST(requests go to the leader and anywhere where none is known) {
   open(0, 1);
   static_cast<void>(submit(set("k")));

@@ -2,6 +2,7 @@
 #define CAF_SUITE hostile_node
 #include "caf/test/unit_test.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -58,9 +59,9 @@ class lying_node {
 };
 
 messages::welcome welcome_of(std::uint32_t partitions) {
-  return {
-      1,       node_id{1}, 5, timestamp_at(1'700'000'000'000), routing::form_cluster({{"n1", "127.0.0.1:1"}}, partitions, 1),
-      1 << 20, 1 << 22};
+  auto map = routing::form_cluster({{"n1", "127.0.0.1:1"}}, std::min(partitions, routing::partitions_max), 1);
+  map.partitions = partitions;
+  return {1, node_id{1}, 5, timestamp_at(1'700'000'000'000), std::move(map), 1 << 20, 1 << 22};
 }
 
 }  // namespace

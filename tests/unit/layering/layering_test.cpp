@@ -42,7 +42,7 @@ const std::map<std::string, layer>& layers() {
     l["config"] = {{"core/base", "core/routing"}, {"boost"}};
     l["node"] = {above(messages, {"messages/connection", "persistence", "actors", "config"}), {"caf", "httplib.h", "nlohmann", "prometheus", "spdlog"}};
     l["client"] = {above(messages, {"messages/connection"}), {"caf"}};
-    l["cli"] = {{"core/base", "core/kv", "core/txn", "client"}, {"boost", "nlohmann", "readline"}};
+    l["cli"] = {{"core/base", "core/kv", "core/routing", "core/txn", "client"}, {"boost", "nlohmann", "readline"}};
     l["bench"] = {{"core/base", "core/kv", "core/txn", "client"}, {"boost", "nlohmann"}};
     return l;
   }();

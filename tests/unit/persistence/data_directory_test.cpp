@@ -19,6 +19,7 @@ struct fixture {
     id.node = node_id{1};
     id.incarnation = 42;
     id.map = routing::form_cluster({{"n1", "h:1"}, {"n2", "h:2"}}, 16, 2);
+    id.newest = id.map;
   }
 
   std::string path() const { return (directory.path() / "data").string(); }
@@ -55,6 +56,45 @@ CAF_TEST(looking writes nothing) {
   fs::create_directory(path());
   CAF_CHECK_EQUAL(look(), "new");
   CAF_CHECK(fs::is_empty(path()));
+}
+
+CAF_TEST(the newest map is kept beside the one of the start) {
+  auto newest = id.map;
+  ++newest.version;
+  newest.members[1].state = routing::member_state::leaving;
+  {
+    const auto made = opened();
+    CAF_REQUIRE(!made->remember(newest));
+  }
+  const auto found = std::get<std::optional<identity>>(data_directory::inspect(path()));
+  CAF_REQUIRE(found.has_value());
+  CAF_CHECK(found->map == id.map);
+  CAF_CHECK(found->newest == newest);
+  CAF_CHECK(found->is_founder);
+  // What is given at a later start does not take its place.
+  {
+    const auto again = opened();
+    ++newest.version;
+    CAF_REQUIRE(!again->remember(newest));
+  }
+  CAF_CHECK(std::get<std::optional<identity>>(data_directory::inspect(path()))->newest == newest);
+}
+
+CAF_TEST(an identity of before there were changes is read) {
+  fs::create_directory(path());
+  // Class versions 0 throughout: node 1, incarnation 42, and a map of two members and two partitions.
+  const std::string old("\x00\x01\x01\x2a\x00\x09\x02\x02\x02\x00\x01\x02n1\x03h:1\x00\x02\x02n2\x03h:2\x01", 28);
+  auto record = old;
+  seal("identity", record);
+  write_file("identity", record);
+  const auto looked = data_directory::inspect(path());
+  if (const auto* failure = std::get_if<open_failure>(&looked)) CAF_FAIL(failure->message);
+  const auto& found = std::get<std::optional<identity>>(looked);
+  CAF_REQUIRE(found.has_value());
+  CAF_CHECK_EQUAL(found->incarnation, 42u);
+  CAF_CHECK(found->is_founder);
+  CAF_CHECK(found->map == found->newest);
+  CAF_CHECK(found->map.placements[1].voters == (std::vector{node_id{1}, node_id{2}}));
 }
 
 CAF_TEST(what was made is known and keeps what was written) {

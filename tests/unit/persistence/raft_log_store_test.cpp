@@ -203,6 +203,31 @@ CAF_TEST(peers are remembered) {
   CAF_CHECK_EQUAL(log->incarnation_of(node_id{3}), 0u);
 }
 
+CAF_TEST(a dropped replica leaves only what it had promised) {
+  CAF_CHECK(!log->is_hosted(p)->has_value());
+  CAF_REQUIRE(!log->record_replica(p, true));
+  write(raft::hard_state{term_id{7}, node_id{2}}, {entry(1, 1), entry(1, 2)});
+  raft::log_write other;
+  other.number = 1;
+  other.state = raft::hard_state{term_id{3}, no_node};
+  other.entries = {entry(1, 1)};
+  const partition_id neighbour{p.value + 1};
+  log->add(neighbour, other);
+  // What was added before goes with it.
+  CAF_REQUIRE(!log->record_replica(p, false));
+  disk->lose_unsynced();
+  reopen();
+  CAF_CHECK(log->is_hosted(p)->has_value() && !**log->is_hosted(p));
+  const auto found = log->load(p, {});
+  CAF_REQUIRE(found.has_value());
+  CAF_CHECK((found->state == raft::hard_state{term_id{7}, node_id{2}}));
+  CAF_CHECK(found->last_index == log_index{});
+  CAF_CHECK(found->start.index == log_index{});
+  CAF_CHECK(log->load(neighbour, {})->last_index == log_index{1});
+  CAF_REQUIRE(!log->record_replica(p, true));
+  CAF_CHECK(**log->is_hosted(p));
+}
+
 CAF_TEST(a log that lost its synced end is refused) {
   const kahuna::testing::temporary_directory directory;
   const auto path = (directory.path() / "log.synced").string();

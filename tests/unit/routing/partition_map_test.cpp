@@ -86,11 +86,38 @@ CAF_TEST(a map that came from elsewhere is looked at before it is computed with)
   map = good;
   map.replication_factor = 0;
   CAF_CHECK(!is_well_formed(map));
-  map.replication_factor = 3;
+  map = good;
+  map.placements.pop_back();
+  CAF_CHECK(!is_well_formed(map));
+  map = good;
+  map.placements[7].voters.clear();
+  CAF_CHECK(!is_well_formed(map));
+  map = good;
+  map.placements[7].target = {node_id{3}};
+  CAF_CHECK(!is_well_formed(map));
+  map = good;
+  map.next_node = node_id{2};
   CAF_CHECK(!is_well_formed(map));
   map = good;
   map.members[1].id = map.members[0].id;
   CAF_CHECK(!is_well_formed(map));
   map.members[0].id = no_node;
   CAF_CHECK(!is_well_formed(map));
+}
+
+CAF_TEST(of two members of a name the one that stays is found) {
+  auto map = form_cluster({{"n1", "h:1"}, {"n2", "h:2"}}, 4, 2);
+  map.members[1].state = member_state::leaving;
+  CAF_CHECK_EQUAL(find_member(map, "n2")->id.value, 2u);
+  map.members.push_back({map.next_node, "n2", "h:2", {}, member_state::joining, {}});
+  map.members[1].waits_for = map.next_node;
+  ++map.next_node;
+  CAF_CHECK_EQUAL(find_member(map, "n2")->id.value, 3u);
+  CAF_CHECK(!is_giving_up(map, map.members[1]));
+  map.members[2].state = member_state::active;
+  CAF_CHECK(is_giving_up(map, map.members[1]));
+  CAF_CHECK(!is_former(map, node_id{2}));
+  map.members.erase(map.members.begin() + 1);
+  CAF_CHECK(is_former(map, node_id{2}));
+  CAF_CHECK(!is_former(map, node_id{4}));
 }

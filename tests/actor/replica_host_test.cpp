@@ -1,0 +1,211 @@
+// A node's replicas come and go as the partition map wants it. Partitions are stood in for; the log and the data are real.
+#define CAF_SUITE replica_host
+#define FAIL CAF_FAIL
+#include "caf/test/dsl.hpp"
+
+#include <memory>
+#include <set>
+
+#include "actors/cluster_actor.hpp"
+#include "actors/log_writer_actor.hpp"
+#include "actors/replica_host_actor.hpp"
+#include "persistence/memory_store.hpp"
+#include "persistence/raft_log_store.hpp"
+
+using namespace kahuna;
+using namespace kahuna::actors;
+
+namespace {
+
+constexpr node_id self_id{4};
+
+raft_peer_handle::behavior_type idle_raft_peer(raft_peer_handle::pointer) {
+  return {[](const partition_outputs&) {}, [](const raft_inputs&) {},   [](const peer_input&) {},
+          [](const group_ordered&) {},     [](const links_changed&) {}, [](const log_persisted&) {},
+          [](const node_tick&) {},         [](const get_status&) { return replica_status{}; },
+          [](const drain&) {}};
+}
+
+// Ends with its raft_peer when it is told to.
+partition_handle::behavior_type idle_partition(partition_handle::pointer self, raft_peer_handle raft_peer) {
+  self->link_to(raft_peer);
+  return {[](const client_operations&) {}, [](const raft_events&) {},      [](const manager_answers&) {}, [](const snapshot_work&) {},
+          [](const prepare_flush&) {},     [](const data_flushed&) {},     [](const system_operation&) {}, [](const node_tick&) {},
+          [](const get_status&) { return partition_status{}; },
+          [=](const stop&) { self->quit(caf::exit_reason::user_shutdown); },
+          [](const drain&) {}};
+}
+
+struct told {
+  std::set<partition_id> by_gateway;
+  std::size_t kept = 0;
+};
+
+gateway_handle::behavior_type listening_gateway(gateway_handle::pointer, std::shared_ptr<told> heard) {
+  return {[](const gateway_wiring&) {},  [](const partition_replies&) {}, [](const manager_requests&) {}, [](const leaders_changed&) {},
+          [](const peer_checked&) {},    [](const link_broken&) {},       [](const link_changed&) {},     [](const map_changed&) {},
+          [](const links_changed&) {},
+          [=](const replicas_changed& news) {
+            heard->by_gateway.clear();
+            for (const auto& [id, partition] : news.partitions) heard->by_gateway.insert(id);
+          },
+          [](const membership_answered&) {}, [](const node_tick&) {}, [](const stop&) {}};
+}
+
+data_keeper_handle::behavior_type listening_keeper(data_keeper_handle::pointer, std::shared_ptr<told> heard) {
+  return {[=](const hosted_partitions& hosted) { heard->kept = hosted.partitions.size(); }, [](const log_grown&) {},
+          [](const flush_data&) {}, [](const stop&) {}, [](const drain&) {}};
+}
+
+struct fixture : test_coordinator_fixture<> {
+  fixture() {
+    map = routing::form_cluster({{"n1", "h:1"}, {"n2", "h:2"}, {"n3", "h:3"}}, 4, 3);
+    map.members.push_back({map.next_node, "n4", "h:4"});
+    ++map.next_node;
+    auto opened = persistence::raft_log_store::open(log_disk, nullptr, [](const error& e) { CAF_FAIL(e.message); });
+    log = std::move(*opened);
+    keeper = sys.spawn(listening_keeper, heard);
+    writer = sys.spawn(log_writer_actor, log, &silent_metrics(), keeper, std::size_t{1} << 20);
+    gateway = sys.spawn(listening_gateway, heard);
+    cluster = sys.spawn(cluster_actor, cluster_settings{self_id, map, std::chrono::milliseconds(50), &silent_metrics(), &silent_log(), {}, nullptr});
+    auto settings = std::make_shared<replica_host_settings>();
+    settings->self = self_id;
+    settings->map = map;
+    settings->data = data_disk;
+    settings->events = &silent_log();
+    settings->remember = [this](const routing::partition_map& newest) { remembered = newest.version; };
+    settings->open = [this](partition_id id) {
+      ++openings;
+      hosted_replica opened_now;
+      auto store = persistence::data_store::open(data_disk, id, [](const error& e) { CAF_FAIL(e.message); });
+      opened_now.store = std::move(*store);
+      CAF_CHECK(opened_now.store->applied_index() == log_index{});
+      opened_now.reader = log->reader(id);
+      opened_now.raft_peer = sys.spawn(idle_raft_peer);
+      opened_now.partition = sys.spawn(idle_partition, opened_now.raft_peer);
+      stores[id] = opened_now.store.get();
+      return opened_now;
+    };
+    host = sys.spawn(replica_host_actor, settings, replica_host_peers{cluster, gateway, keeper, writer});
+    run();
+  }
+
+  ~fixture() {
+    anon_send(host, stop{});
+    for (const auto& handle : {caf::actor_cast<caf::actor>(cluster), caf::actor_cast<caf::actor>(gateway), caf::actor_cast<caf::actor>(writer),
+                               caf::actor_cast<caf::actor>(keeper)})
+      anon_send_exit(handle, caf::exit_reason::kill);
+    run();
+  }
+
+  void tell() {
+    ++map.version;
+    anon_send(host, map_changed{map});
+    run();
+  }
+
+  bool is_recorded(std::uint32_t p) { return log->is_hosted(partition_id{p})->value_or(false); }
+
+  std::shared_ptr<persistence::memory_store> log_disk = std::make_shared<persistence::memory_store>();
+  std::shared_ptr<persistence::memory_store> data_disk = std::make_shared<persistence::memory_store>();
+  std::shared_ptr<persistence::raft_log_store> log;
+  std::map<partition_id, persistence::data_store*> stores;
+  std::shared_ptr<told> heard = std::make_shared<told>();
+  routing::partition_map map;
+  data_keeper_handle keeper;
+  log_writer_handle writer;
+  gateway_handle gateway;
+  cluster_handle cluster;
+  replica_host_handle host;
+  std::uint64_t remembered = 0;
+  int openings = 0;
+};
+
+kv::write_batch batch_of(const std::string& key) {
+  kv::write_batch batch;
+  batch.mutations.push_back({key, kv::version{0, false, timestamp{5}, timestamp{5}, 0, "v"}});
+  return batch;
+}
+
+void apply(persistence::data_store& store, const std::string& key) {
+  const auto batch = batch_of(key);
+  kv::applied_effects effects;
+  effects.index = store.applied_index() + 1;
+  effects.stamp = timestamp{5};
+  effects.mutations = &batch.mutations;
+  store.apply(effects);
+  store.checkpoint({});
+}
+
+}  // namespace
+
+CAF_TEST_FIXTURE_SCOPE(replica_host_tests, fixture)
+
+CAF_TEST(what a map wants is made and known to everybody) {
+  CAF_CHECK_EQUAL(openings, 0);
+  map.placements[2].target = {node_id{1}, node_id{3}, self_id};
+  tell();
+  CAF_CHECK_EQUAL(openings, 1);
+  CAF_CHECK_EQUAL(remembered, map.version);
+  CAF_CHECK(is_recorded(2));
+  CAF_CHECK(heard->by_gateway == std::set<partition_id>{partition_id{2}});
+  CAF_CHECK_EQUAL(heard->kept, 1u);
+  // The same again, and older news, change nothing.
+  anon_send(host, map_changed{map});
+  auto older = map;
+  older.version = 1;
+  older.placements[2].target.clear();
+  anon_send(host, map_changed{older});
+  run();
+  CAF_CHECK_EQUAL(openings, 1);
+  CAF_CHECK(heard->by_gateway.contains(partition_id{2}));
+}
+
+CAF_TEST(a replica goes only when its partition is settled without it) {
+  map.placements[2].target = {node_id{1}, node_id{3}, self_id};
+  tell();
+  apply(*stores[partition_id{2}], "k");
+  raft::log_write write;
+  write.number = 1;
+  write.state = raft::hard_state{term_id{9}, node_id{1}};
+  log->add(partition_id{2}, write);
+  CAF_REQUIRE(!log->commit());
+  // Others were chosen: until they have agreed it may be one of those whom a majority rests on.
+  map.placements[2].target = {node_id{1}, node_id{2}};
+  tell();
+  CAF_CHECK(heard->by_gateway.contains(partition_id{2}));
+  map.placements[2].voters = {node_id{1}, node_id{2}};
+  map.placements[2].target.clear();
+  tell();
+  CAF_CHECK(heard->by_gateway.empty());
+  CAF_CHECK_EQUAL(heard->kept, 0u);
+  CAF_CHECK(!is_recorded(2));
+  const auto left = persistence::data_store::open(data_disk, partition_id{2}, [](const error& e) { CAF_FAIL(e.message); });
+  CAF_CHECK((*left)->applied_index() == log_index{});
+  CAF_CHECK(!(*left)->latest("k")->has_value());
+  // What it had promised it still knows when it is made again.
+  map.placements[2].target = {node_id{1}, self_id};
+  tell();
+  CAF_CHECK_EQUAL(openings, 2);
+  CAF_CHECK(is_recorded(2));
+  CAF_CHECK((log->load(partition_id{2}, {})->state == raft::hard_state{term_id{9}, node_id{1}}));
+}
+
+CAF_TEST(what was dropped does not come back by a crash) {
+  map.placements[2].target = {node_id{1}, node_id{3}, self_id};
+  tell();
+  apply(*stores[partition_id{2}], "k");
+  CAF_REQUIRE(!data_disk->flush());
+  map.placements[2].target.clear();
+  tell();
+  map.placements[2].target = {node_id{1}, node_id{3}, self_id};
+  tell();
+  CAF_CHECK(is_recorded(2));
+  // That it is empty is on disk before it is recorded that it is there.
+  data_disk->lose_unsynced();
+  const auto found = persistence::data_store::open(data_disk, partition_id{2}, [](const error& e) { CAF_FAIL(e.message); });
+  CAF_CHECK((*found)->applied_index() == log_index{});
+  CAF_CHECK(!(*found)->latest("k")->has_value());
+}
+
+CAF_TEST_FIXTURE_SCOPE_END()
