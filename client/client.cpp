@@ -57,10 +57,20 @@ struct client::implementation : std::enable_shared_from_this<implementation> {
   void shut_down() {
     if (is_shut_down.exchange(true)) return;
     for (auto& lane : lanes) {
+      const std::lock_guard guard(lane.queue->mutex);
       caf::anon_send(lane.actor, stop_client{});
       lane.actor = client_handle();
     }
     system.reset();
+    // What came too late for the actor, and would be held by its own queue for ever.
+    for (auto& lane : lanes) {
+      std::vector<submission> left;
+      {
+        const std::lock_guard guard(lane.queue->mutex);
+        left.swap(lane.queue->waiting);
+      }
+      for (auto& s : left) s.done(error{errc::unavailable, "the client was closed"});
+    }
   }
 
   std::size_t choose_lane() { return next_lane.fetch_add(1, std::memory_order_relaxed) % lanes.size(); }
@@ -68,15 +78,17 @@ struct client::implementation : std::enable_shared_from_this<implementation> {
   void submit(submission s) { submit_on(choose_lane(), std::move(s)); }
 
   void submit_on(std::size_t number, submission s) {
-    if (is_shut_down) return s.done(error{errc::unavailable, "the client was closed"});
     auto& lane = lanes[number];
-    bool is_first = false;
     {
       const std::lock_guard guard(lane.queue->mutex);
-      is_first = lane.queue->waiting.empty();
-      lane.queue->waiting.push_back(std::move(s));
+      if (!is_shut_down) {
+        const bool is_first = lane.queue->waiting.empty();
+        lane.queue->waiting.push_back(std::move(s));
+        if (is_first) caf::anon_send(lane.actor, submissions_waiting{lane.queue});
+        return;
+      }
     }
-    if (is_first) caf::anon_send(lane.actor, submissions_waiting{lane.queue});
+    s.done(error{errc::unavailable, "the client was closed"});
   }
 
   template <class Response>
@@ -104,7 +116,9 @@ struct client::implementation : std::enable_shared_from_this<implementation> {
   transaction next_attempt(const transaction_attempts& attempts);
 
   void run_later(std::chrono::microseconds pause, std::function<void()> run) {
-    if (!is_shut_down) caf::delayed_anon_send(lanes.front().actor, pause, client_errand{std::move(run)});
+    auto& lane = lanes.front();
+    const std::lock_guard guard(lane.queue->mutex);
+    if (!is_shut_down) caf::delayed_anon_send(lane.actor, pause, client_errand{std::move(run)});
   }
 
   client_options options;
@@ -534,7 +548,14 @@ struct client::running_transaction : std::enable_shared_from_this<running_transa
   void begin_attempt() {
     attempt.emplace(owner->next_attempt(attempts));
     auto self = shared_from_this();
-    const auto run_body = [self] { self->body(*self->attempt, [self](std::optional<error> failure) { self->body_ended(std::move(failure)); }); };
+    ++attempt_number;
+    // Called a second time, or for an attempt that is over, it does nothing.
+    const auto run_body = [self] {
+      self->body(*self->attempt, [self, number = self->attempt_number](std::optional<error> failure) {
+        if (number == self->attempt_number && !std::exchange(self->is_body_over, true)) self->body_ended(std::move(failure));
+      });
+    };
+    is_body_over = false;
     if (attempts.locks().empty()) return run_body();
     attempt->submit(kv::lock_step{attempts.locks()}, [self, run_body](kv::operation_response response) {
       if (auto* failure = std::get_if<error>(&response)) return self->take_outcome(std::move(*failure));
@@ -564,6 +585,8 @@ struct client::running_transaction : std::enable_shared_from_this<running_transa
   std::function<void(transaction&, attempt_ended)> body;
   std::function<void(result<kv::commit_response>)> done;
   std::optional<transaction> attempt;
+  std::uint64_t attempt_number = 0;
+  bool is_body_over = false;
 };
 
 void client::submit_transaction(std::function<void(transaction&, attempt_ended)> body, transaction_options options,

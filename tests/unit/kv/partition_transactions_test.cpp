@@ -246,6 +246,31 @@ CAF_TEST(whose lock is waited for hears of it and who waits out of order for an 
   CAF_CHECK_EQUAL(questions.size(), 3u);
 }
 
+CAF_TEST(that somebody waits is said again) {
+  participant_read locked{durability::persistent, "k", lock_demand::exclusive, wait_order::in_order};
+  transaction_number = 1;
+  demand(locked);
+  transaction_number = 2;
+  demand(locked);
+  questions.clear();
+  now += std::chrono::milliseconds(150);
+  wall += 150;
+  step(sweep{timestamp_at(wall)});
+  CAF_REQUIRE_EQUAL(questions.size(), 1u);
+  CAF_CHECK_EQUAL(questions[0].id.number, 1u);
+  CAF_CHECK(questions[0].what.is_wanted && !questions[0].what.is_wound);
+}
+
+CAF_TEST(who holds the first of two locks that it needs does not hold nothing) {
+  // Its bucket is held by intent while it waits for the key.
+  transaction_number = 2;
+  demand(participant_read{durability::persistent, "b/k", lock_demand::shared, wait_order::first});
+  transaction_number = 3;
+  demand(participant_read{durability::persistent, "b/k", lock_demand::exclusive, wait_order::first});
+  CAF_REQUIRE_EQUAL(questions.size(), 1u);
+  CAF_CHECK(questions[0].what.is_wanted);
+}
+
 CAF_TEST(who reads what others have read and wanted to write gets the exclusive lock) {
   const participant_read read{durability::persistent, "k", lock_demand::shared, wait_order::first};
   const participant_read write{durability::persistent, "k", lock_demand::exclusive, wait_order::out_of_order};

@@ -339,6 +339,35 @@ CAF_TEST(one that waits out of order for an older one is aborted where it is wan
   }
 }
 
+CAF_TEST(one that has waited and does so no longer is not aborted) {
+  header.locking = locking_mode::pessimistic;
+  set_both();
+  ask_there(false);
+  stick();
+  grant_remote();
+  want(false, wait_order::in_order);
+  CAF_CHECK_EQUAL(manager.open_transactions(), 1u);
+  // Nor is it while it waits for something else, the older one being gone.
+  get_request get;
+  get.key = "0";
+  while (routing::partition_of_key(partitions, get.key).value != 1) get.key += '+';
+  ask(get);
+  CAF_CHECK_EQUAL(manager.open_transactions(), 1u);
+  stick();
+  CAF_CHECK_EQUAL(manager.open_transactions(), 0u);
+}
+
+CAF_TEST(a transaction that only reads is not committed once what it read has expired) {
+  get_request get;
+  get.key = key_of(1);
+  ask(get);
+  grant_remote();
+  const auto commit = ask(commit_step{});
+  answer_remote(asked_of_others<participant_validate>(), participant_response(vote{true, {}, timestamp_at(wall_ms), wall_ms}));
+  answer_own(asked_of_own<participant_lookup>().first, participant_response(transaction_status{transaction_state::aborted, {}, ""}));
+  CAF_CHECK_EQUAL(outcome(commit), "aborted");
+}
+
 CAF_TEST(one that waits in order or is not waited for by any that holds something is let wait) {
   header.locking = locking_mode::pessimistic;
   set_both();

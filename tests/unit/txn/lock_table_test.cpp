@@ -89,7 +89,7 @@ CAF_TEST(who has promised is known) {
 CAF_TEST(a stream of readers does not keep an older writer out) {
   CAF_CHECK_EQUAL(acquire(2, "r", shared), "granted");
   CAF_CHECK_EQUAL(acquire(4, "r", exclusive), "waits for an older one 2");
-  CAF_CHECK_EQUAL(acquire(6, "r", shared), "waits for an older one");
+  CAF_CHECK_EQUAL(acquire(6, "r", shared), "waits for an older one 2");  // whom the older one waits for
   CAF_CHECK_EQUAL(acquire(3, "r", shared), "granted");  // older than the writer
   CAF_CHECK_EQUAL(release(2), "");
   CAF_CHECK_EQUAL(release(3), "4");
