@@ -208,14 +208,14 @@ void transaction_manager_core::took_read(transaction& t, const call& asked, read
       return abort(t, "key " + read.key + " was changed by another");
     }
     const auto bytes = sizeof(working_key) + read.key.size() + (found.newest ? found.newest->value.size() : 0);
-    if (kept_bytes_ + bytes > 2 * options_.kept_bytes_max) {
-      t.keys.erase(place);
-      return abort(t, "the transactions of its partition have read and written more than is kept for them; begin it again later");
-    }
     if (t.read_bytes + bytes > options_.read_bytes_max) {
       t.keys.erase(place);
       return answer(t, error{errc::invalid_argument, "what a transaction reads has at most " +
                                                          std::to_string(options_.read_bytes_max) + " bytes; split it, or read as of a moment"});
+    }
+    if (kept_bytes_ + bytes > 2 * options_.kept_bytes_max) {
+      t.keys.erase(place);
+      return abort(t, "the transactions of its partition have read and written more than is kept for them; begin it again later");
     }
     t.read_bytes += bytes;
     kept_bytes_ += bytes;

@@ -11,5 +11,5 @@ using namespace kahuna::testing;
 
 CAF_TEST(every planted bug is caught) {
   for (const auto& bug : cluster_bugs)
-    expect_caught(bug.name, 1'500, [](std::uint64_t seed) { return run_cluster_simulation(cluster_options::drawn_from(seed)).violation; });
+    expect_caught(bug.name, 6'000, [](std::uint64_t seed) { return run_cluster_simulation(cluster_options::drawn_from(seed)).violation; });
 }

@@ -125,7 +125,7 @@ struct fixture {
   // What a participant says of the transaction, and of one that waits for it.
   void tell(transaction_query what) {
     partition_request request;
-    request.origin = ++origin;
+    request.origin = 1'000'000 + ++queries;
     request.op = participant_request{partition_id{0}, header.id, term_id{1}, partition_id{0}, 0, what};
     manager_news news;
     news.requests.push_back(std::move(request));
@@ -162,6 +162,7 @@ struct fixture {
   transaction_header header;
   instant now{std::chrono::seconds(100)};
   std::uint64_t origin = 0;
+  std::uint64_t queries = 0;
   std::uint32_t number = 0;
   std::uint64_t heard = 0;
   std::set<std::uint64_t> is_heard;
