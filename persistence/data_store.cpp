@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
 #include "core/base/check.hpp"
@@ -98,7 +99,7 @@ result<kv::version> data_store::decode_version(std::string_view stored_key, std:
 }
 
 result<std::optional<kv::version>> data_store::latest(std::string_view key) const {
-  write_collected();
+  write_collected_of(key);
   const auto start = versions_key(key);
   const auto cursor = store_->cursor(family::main);
   cursor->seek(start);
@@ -113,7 +114,7 @@ result<std::optional<kv::version>> data_store::latest(std::string_view key) cons
 }
 
 result<std::optional<kv::version>> data_store::at_revision(std::string_view key, std::int64_t revision) const {
-  write_collected();
+  write_collected_of(key);
   auto stored_key = versions_key(key);
   append_version(stored_key, revision, false);
   const auto record = store_->get(family::main, stored_key);
@@ -228,21 +229,20 @@ std::optional<error> data_store::walk_versions(const std::optional<kv::version_p
 
 void data_store::apply(const kv::applied_effects& effects) {
   KAHUNA_CHECK(effects.index == applied_.index + 1, effects.index, applied_.index);
-  if (!collected_) collected_ = store_->make_batch();
   if (effects.removals != nullptr) {
     for (const auto& removal : *effects.removals) {
       auto key = versions_key(removal.key);
       append_version(key, removal.revision, removal.is_tombstone);
-      collected_->erase(family::main, key);
-      collected_bytes_ += key.size();
+      note_collected(removal.key);
+      collect_erase(family::main, std::move(key));
     }
   }
   for (const auto& mutation : *effects.mutations) {
     auto key = versions_key(mutation.key);
     append_version(key, mutation.version.revision, mutation.version.is_tombstone);
-    const auto record = encode_record(key, mutation.version);
-    collected_->put(family::main, key, record);
-    collected_bytes_ += key.size() + record.size();
+    auto record = encode_record(key, mutation.version);
+    note_collected(mutation.key);
+    collect_put(family::main, std::move(key), std::move(record));
   }
   if (effects.transactions != nullptr) collect(*effects.transactions);
   applied_.index = effects.index;
@@ -253,33 +253,57 @@ void data_store::apply(const kv::applied_effects& effects) {
 
 void data_store::collect(const kv::transaction_changes& changes) {
   const auto put = [&](char kind, const auto& entry) {
-    const auto key = transaction_key(kind, entry.id);
-    const auto record = encode_record(key, entry);
-    collected_->put(family::transaction, key, record);
-    collected_bytes_ += key.size() + record.size();
+    auto key = transaction_key(kind, entry.id);
+    auto record = encode_record(key, entry);
+    collect_put(family::transaction, std::move(key), std::move(record));
   };
   for (const auto& prepared : changes.prepared) put(prepared_kind, prepared);
-  for (const auto& id : changes.resolved) collected_->erase(family::transaction, transaction_key(prepared_kind, id));
+  for (const auto& id : changes.resolved) collect_erase(family::transaction, transaction_key(prepared_kind, id));
   for (const auto& record : changes.decided) put(record_kind, record);
-  for (const auto& id : changes.forgotten) collected_->erase(family::transaction, transaction_key(record_kind, id));
+  for (const auto& id : changes.forgotten) collect_erase(family::transaction, transaction_key(record_kind, id));
 }
 
 void data_store::checkpoint(const kv::window_changes& windows) {
-  if (!collected_) collected_ = store_->make_batch();
   for (const auto& window : windows.replaced) {
-    const auto key = window_key(window.client);
-    collected_->put(family::window, key, encode_record(key, window));
+    auto key = window_key(window.client);
+    auto record = encode_record(key, window);
+    collect_put(family::window, std::move(key), std::move(record));
   }
-  for (const auto client : windows.forgotten) collected_->erase(family::window, window_key(client));
-  collected_->put(family::meta, meta_key(), encode_record(meta_key(), applied_));
+  for (const auto client : windows.forgotten) collect_erase(family::window, window_key(client));
+  collect_put(family::meta, meta_key(), encode_record(meta_key(), applied_));
   write_collected();
 }
 
+void data_store::collect_put(family where, std::string key, std::string value) {
+  collected_bytes_ += key.size() + value.size();
+  collected_.push_back({where, std::move(key), std::move(value)});
+}
+
+void data_store::collect_erase(family where, std::string key) {
+  collected_bytes_ += key.size();
+  collected_.push_back({where, std::move(key), std::nullopt});
+}
+
+void data_store::note_collected(std::string_view user_key) {
+  collected_keys_.set(std::hash<std::string_view>()(user_key) % collected_keys_.size());
+}
+
+// In the order of the keys: what is inserted beside the last one costs the store a part of what it costs anywhere.
 void data_store::write_collected() const {
-  if (!collected_) return;
-  const auto batch = std::move(collected_);
+  if (collected_.empty()) return;
+  std::stable_sort(collected_.begin(), collected_.end(),
+                   [](const change& a, const change& b) { return std::tie(a.where, a.key) < std::tie(b.where, b.key); });
+  const auto batch = store_->make_batch();
+  for (const auto& change : collected_)
+    change.value ? batch->put(change.where, change.key, *change.value) : batch->erase(change.where, change.key);
+  collected_.clear();
   collected_bytes_ = 0;
+  collected_keys_.reset();
   if (const auto failure = store_->write(*batch, sync::no)) fatal_(*failure);
+}
+
+void data_store::write_collected_of(std::string_view user_key) const {
+  if (collected_keys_.test(std::hash<std::string_view>()(user_key) % collected_keys_.size())) write_collected();
 }
 
 result<kv::stored_transactions> data_store::load_transactions() const {

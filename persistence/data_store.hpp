@@ -22,9 +22,11 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/kv/partition_store.hpp"
 #include "persistence/fatal_handler.hpp"
@@ -89,7 +91,12 @@ class data_store final : public kv::partition_store {
   std::string transaction_key(char kind, const txn::transaction_id& id) const;
   void collect(const kv::transaction_changes& changes);
   error damaged(std::string_view key, const std::string& what) const;
+  void collect_put(family where, std::string key, std::string value);
+  void collect_erase(family where, std::string key);
+  void note_collected(std::string_view user_key);
   void write_collected() const;
+  // Requires that only versions of this key are to be read.
+  void write_collected_of(std::string_view user_key) const;
   result<kv::version> decode_version(std::string_view stored_key, std::string_view record) const;
   // From the newest version of a key, where the cursor stands: the newest one that was created by then, if any.
   result<std::optional<kv::version>> newest_created_by(timestamp visible, store_cursor& cursor, const std::string& versions_key) const;
@@ -99,9 +106,15 @@ class data_store final : public kv::partition_store {
   fatal_handler fatal_;
   applied_state applied_;
   std::optional<applied_state> staged_;  // of the snapshot that is being staged, once it came
-  // Part of what the store is seen to hold: whoever reads writes it first.
-  mutable std::unique_ptr<store_batch> collected_;
+  // Part of what the store is seen to hold: whoever reads what may be among it writes it first.
+  struct change {
+    family where;
+    std::string key;
+    std::optional<std::string> value;  // nothing: the key is erased
+  };
+  mutable std::vector<change> collected_;
   mutable std::size_t collected_bytes_ = 0;
+  mutable std::bitset<4096> collected_keys_;  // by their hashes: of which user keys a version may be among it
 };
 
 }  // namespace kahuna::persistence

@@ -84,6 +84,17 @@ CAF_TEST(extending rewrites the newest version in its place) {
   CAF_CHECK_EQUAL(walk(""), "k:r0 ");
 }
 
+CAF_TEST(what is read alone is written before it is read) {
+  apply_without_checkpoint({{"k", made(0, "a")}});
+  apply_without_checkpoint({{"k", made(1, "b")}});
+  CAF_CHECK(!store->latest("another key")->has_value());
+  const auto cursor = disk->cursor(family::main);
+  cursor->seek("");
+  CAF_CHECK(!cursor->is_valid());  // nothing of it was in the way of that
+  CAF_CHECK((*store->latest("k"))->value == shared_bytes("b"));
+  CAF_CHECK((*store->at_revision("k", 0))->value == shared_bytes("a"));
+}
+
 CAF_TEST(revisions order as numbers) {
   for (std::int64_t r = 0; r < 300; ++r) apply({{"k", made(r, std::to_string(r))}});
   CAF_CHECK_EQUAL(+(*store->latest("k"))->revision, 299);
