@@ -34,11 +34,8 @@ gateway_session* find_session(gateway_state& state, std::uint64_t number) {
 
 template <class Body>
 void send_frame(self_pointer self, gateway_session& session, messages::frame_kind kind, const Body& body) {
-  auto& out = self->wr_buf(session.handle);
-  const auto before = out.size();
-  messages::append_frame(out, kind, body);
-  session.unread_bytes += out.size() - before;
-  self->flush(session.handle);
+  session.writer.append(kind, body);
+  session.writer.flush(*self, session.handle);
 }
 
 void count_connection(gateway_state& state, const gateway_session& session, int change) {
@@ -260,7 +257,7 @@ complaint take_client_requests(self_pointer self, gateway_session& session, mess
     } else if (kv::is_internal(request.op)) {
       refuse(request, {errc::invalid_argument, "only nodes may ask this"});
     } else if (session.requests >= state.settings.session_requests_max || state.requests.size() >= state.settings.requests_max ||
-               session.unread_bytes > state.settings.session_unread_bytes_max) {
+               session.writer.unsent_bytes() > state.settings.session_unread_bytes_max) {
       refuse(request, {errc::overloaded, "this node has too much under way; retry after 50 ms"});
     } else {
       ++session.requests;
@@ -288,7 +285,7 @@ messages::cluster_reply cluster_reply_of(node_id self, const messages::cluster_r
 complaint take_cluster_request(self_pointer self, gateway_session& session, const messages::cluster_request& asked) {
   auto& state = self->state;
   if (session.cluster_requests >= state.settings.session_cluster_requests_max ||
-      session.unread_bytes > state.settings.session_unread_bytes_max)
+      session.writer.unsent_bytes() > state.settings.session_unread_bytes_max)
     return std::nullopt;
   ++session.cluster_requests;
   const auto finish = [self, number = session.number](const auto& answer_session) {
@@ -515,7 +512,7 @@ void close_the_overdue(self_pointer self, instant now) {
       overdue.emplace_back(session->number, "a frame took too long");
     else if (now > session->heard_at + settings.silence_timeout)
       overdue.emplace_back(session->number, "silence");
-    else if (session->unread_bytes > 2 * settings.session_unread_bytes_max)
+    else if (session->writer.unsent_bytes() > 2 * settings.session_unread_bytes_max)
       overdue.emplace_back(session->number, "answers are not read");
   }
   for (const auto& [number, reason] : overdue)
@@ -581,7 +578,7 @@ void take_map(self_pointer self, const map_changed& news) {
   state.settings.map = news.map;
   std::vector<std::uint64_t> former;
   for (const auto& [handle, session] : state.sessions) {
-    if (session->in == phase::client && are_members_others && session->unread_bytes <= state.settings.session_unread_bytes_max) send_map(self, *session);
+    if (session->in == phase::client && are_members_others && session->writer.unsent_bytes() <= state.settings.session_unread_bytes_max) send_map(self, *session);
     if (session->in == phase::node && routing::is_former(news.map, session->hello.node)) former.push_back(session->number);
   }
   for (const auto number : former)
@@ -663,9 +660,7 @@ caf::behavior gateway_actor(self_pointer self, gateway_settings settings, cluste
       },
       [=](const caf::io::data_transferred_msg& message) {
         const auto found = self->state.sessions.find(message.handle);
-        if (found == self->state.sessions.end()) return;
-        auto& unread = found->second->unread_bytes;
-        unread -= std::min<std::size_t>(unread, message.written);
+        if (found != self->state.sessions.end()) found->second->writer.transferred(message.written);
       },
       [=](const caf::io::acceptor_closed_msg&) { die(fatal_status::failed, "the listening socket was closed"); },
       [=](const gateway_wiring& wiring) {

@@ -33,6 +33,7 @@
 #include "core/base/event_log.hpp"
 #include "core/routing/partition_map.hpp"
 #include "messages/connection/frame.hpp"
+#include "messages/connection/frame_writer.hpp"
 
 namespace kahuna::actors {
 
@@ -70,6 +71,7 @@ struct gateway_session {
   std::uint64_t number;
   caf::io::connection_handle handle;
   messages::frame_reader reader;
+  messages::frame_writer writer;
   phase in = phase::handshake;
   instant opened_at;
   instant heard_at;
@@ -77,7 +79,6 @@ struct gateway_session {
   messages::hello hello;
   std::uint64_t map_version = 0;  // of the partition map that it was sent last
   std::size_t requests = 0;
-  std::size_t unread_bytes = 0;
   std::size_t cluster_requests = 0;
   messages::client_replies replies;  // collected until the next drain
 };

@@ -111,6 +111,12 @@ struct log_persisted {
   std::uint64_t write_number = 0;
 };
 
+// log_writer → log_disk: everything that waited, over all partitions, to be made durable with one sync; and: it is.
+struct log_batch {
+  std::vector<append_to_log> writes;
+};
+struct log_batch_synced {};
+
 // gateway → raft_peer: messages from replicas on other nodes.
 struct peer_input {
   std::vector<raft::peer_message> messages;
@@ -285,6 +291,8 @@ struct stop {};
 // The composition root's last words to the actors that were spawned before those whom they talk to.
 struct cluster_wiring;
 struct gateway_wiring;
+struct peer_check_asked;
+struct replica_record_asked;
 
 // The gateway is a broker, which has no type of its own: this is what it takes from the actors of its node.
 using gateway_handle = caf::typed_actor<
@@ -337,11 +345,19 @@ using transaction_manager_handle = caf::typed_actor<
     caf::reacts_to<drain>>;
 
 using log_writer_handle = caf::typed_actor<
-    caf::reacts_to<append_to_log>,  // writes it with everybody else's that waits; answers log_persisted
-    caf::reacts_to<check_peer>,     // answers peer_checked
-    caf::reacts_to<record_replica>, // answers replica_recorded
-    caf::reacts_to<node_tick>,      // says how much is waiting
+    caf::reacts_to<append_to_log>,     // has it written with everybody else's that waits; answers log_persisted
+    caf::reacts_to<log_batch_synced>,  // tells whom it concerns
+    caf::reacts_to<check_peer>,        // passes it on; answered by a peer_checked
+    caf::reacts_to<record_replica>,    // passes it on, behind what was to be written before; answered by a replica_recorded
+    caf::reacts_to<node_tick>,
     caf::reacts_to<stop>, caf::reacts_to<drain>>;
+
+// A detached actor: it waits for the disk.
+using log_disk_handle = caf::typed_actor<
+    caf::reacts_to<log_batch>,             // writes and syncs it; answers log_batch_synced
+    caf::reacts_to<peer_check_asked>,      // answers `by`
+    caf::reacts_to<replica_record_asked>,  // likewise
+    caf::reacts_to<stop>>;
 
 // A broker too.
 using link_handle = caf::typed_actor<
@@ -376,6 +392,16 @@ using replica_host_handle = caf::typed_actor<
     caf::reacts_to<links_changed>,
     caf::reacts_to<replica_recorded>,
     caf::reacts_to<stop>>;             // stops all replicas, and ends when they have
+
+// log_writer → log_disk: what others asked the log_writer.
+struct peer_check_asked {
+  check_peer asked;
+  gateway_handle by;
+};
+struct replica_record_asked {
+  record_replica record;
+  replica_host_handle by;
+};
 
 struct hosted_partitions {
   std::vector<partition_handle> partitions;
@@ -418,6 +444,10 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::manager_answers)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::partition_outputs)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::raft_events)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::append_to_log)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::log_batch)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::log_batch_synced)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::peer_check_asked)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::replica_record_asked)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::snapshot_work)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::raft_inputs)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::hosted_partitions)

@@ -1,35 +1,37 @@
-// The only actor that writes the log and syncs it: one batch and one sync for everything that is waiting, over all
-// partitions (group commit, design §5). Runs detached, on a thread of its own, because it blocks in the sync.
-//
-// A failed write or sync ends the process at once: after it nothing on that disk may be trusted (design §10).
+// Collects what all partitions want in the log and has it made durable, one batch and one sync at a time (group commit, design §5): what
+// comes while a batch is on its way to the disk is the next one. Runs beside the partitions; the log_disk waits for the disk.
 #pragma once
 
+#include <deque>
 #include <map>
-#include <memory>
+#include <utility>
 #include <vector>
 
 #include "actors/interfaces.hpp"
+#include "actors/network_thread.hpp"
 #include "actors/node_metrics.hpp"
-#include "persistence/log_device.hpp"
 
 namespace kahuna::actors {
 
 struct log_writer_state {
   static inline const char* name = "log_writer";
 
-  std::shared_ptr<persistence::log_device> device;
-  node_metrics* metrics = nullptr;
+  // Whom to tell what, once the batch is durable.
+  using waiting_peers = std::map<caf::actor_addr, std::pair<raft_peer_handle, std::uint64_t>>;
+
+  node_metrics* metrics = nullptr;  // first: CAF would try to make a handle of the actor's own pointer
+  log_disk_handle disk;
   data_keeper_handle data_keeper;
   std::size_t bytes_to_flush = 0;
   std::size_t bytes_written = 0;  // since the data_keeper was told last
-  // Whom to tell what, once the batch is durable.
-  std::map<caf::actor_addr, std::pair<raft_peer_handle, std::uint64_t>> waiting;
+  log_batch collected;
+  waiting_peers waiting;                 // for what is collected
+  std::deque<waiting_peers> on_the_way;  // for each batch that the disk has; mostly one
   bool is_drain_sent = false;
 };
 
 // `metrics` outlives it. When `bytes_to_flush` of entries were written, `data_keeper` is told.
-log_writer_handle::behavior_type log_writer_actor(log_writer_handle::stateful_pointer<log_writer_state> self,
-                                                  std::shared_ptr<persistence::log_device> device, node_metrics* metrics,
-                                                  data_keeper_handle data_keeper, std::size_t bytes_to_flush);
+log_writer_handle::behavior_type log_writer_actor(placed_pointer<log_writer_handle, log_writer_state> self, log_disk_handle disk,
+                                                  node_metrics* metrics, data_keeper_handle data_keeper, std::size_t bytes_to_flush);
 
 }  // namespace kahuna::actors

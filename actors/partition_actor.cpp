@@ -10,7 +10,7 @@ namespace kahuna::actors {
 
 namespace {
 
-using self_pointer = partition_handle::stateful_pointer<partition_state>;
+using self_pointer = placed_pointer<partition_handle, partition_state>;
 
 bool is_from_system(std::uint64_t origin) { return !kv::is_from_manager(origin) && (origin & system_origin) != 0; }
 

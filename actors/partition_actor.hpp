@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "actors/interfaces.hpp"
+#include "actors/network_thread.hpp"
 #include "actors/node_clock.hpp"
 #include "actors/node_metrics.hpp"
 #include "actors/raft_peer_actor.hpp"
@@ -78,7 +79,7 @@ struct partition_state {
 };
 
 // Spawns its raft_peer and transaction_manager, which live as long as it does.
-partition_handle::behavior_type partition_actor(partition_handle::stateful_pointer<partition_state> self,
+partition_handle::behavior_type partition_actor(placed_pointer<partition_handle, partition_state> self,
                                                 partition_settings settings, partition_peers peers,
                                                 std::function<void(raft_peer_handle)> announce);
 
@@ -86,7 +87,7 @@ partition_handle::behavior_type partition_actor(partition_handle::stateful_point
 std::unique_ptr<kv::partition_core> make_partition_core(const partition_settings& settings);
 
 // --- partition_snapshots.cpp
-using partition_pointer = partition_handle::stateful_pointer<partition_state>;
+using partition_pointer = placed_pointer<partition_handle, partition_state>;
 void do_snapshot_work(partition_pointer self, snapshot_work& work);
 void prepare_to_flush(partition_pointer self);
 void take_flushed(partition_pointer self);

@@ -8,7 +8,7 @@ namespace kahuna::actors {
 
 namespace {
 
-using self_pointer = raft_peer_handle::stateful_pointer<raft_peer_state>;
+using self_pointer = placed_pointer<raft_peer_handle, raft_peer_state>;
 
 // Reads of this actor's own have this bit in their number; the partition counts from 1.
 constexpr std::uint64_t own_read = std::uint64_t{1} << 63;

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "actors/interfaces.hpp"
+#include "actors/network_thread.hpp"
 #include "actors/node_metrics.hpp"
 #include "core/base/prng.hpp"
 #include "core/raft/raft_core.hpp"
@@ -48,7 +49,7 @@ struct raft_peer_state {
 
 // `partition`, `log_writer`, `cluster` and `links` (one for each other node) are whom it talks to; all outlive it or
 // take no harm from its messages.
-raft_peer_handle::behavior_type raft_peer_actor(raft_peer_handle::stateful_pointer<raft_peer_state> self,
+raft_peer_handle::behavior_type raft_peer_actor(placed_pointer<raft_peer_handle, raft_peer_state> self,
                                                 raft_peer_settings settings, partition_handle partition,
                                                 log_writer_handle log_writer, cluster_handle cluster,
                                                 std::map<node_id, link_handle> links);

@@ -9,7 +9,7 @@ namespace kahuna::actors {
 
 namespace {
 
-using self_pointer = transaction_manager_handle::stateful_pointer<transaction_manager_state>;
+using self_pointer = placed_pointer<transaction_manager_handle, transaction_manager_state>;
 
 // The one place that asks and answers. Whatever is lost from here on is asked again, or answered by a deadline.
 void honour(self_pointer self) {

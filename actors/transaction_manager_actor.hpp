@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "actors/interfaces.hpp"
+#include "actors/network_thread.hpp"
 #include "actors/node_clock.hpp"
 #include "actors/node_metrics.hpp"
 #include "core/kv/transaction_manager_core.hpp"
@@ -34,7 +35,7 @@ struct transaction_manager_state {
 };
 
 transaction_manager_handle::behavior_type transaction_manager_actor(
-    transaction_manager_handle::stateful_pointer<transaction_manager_state> self, transaction_manager_settings settings,
+    placed_pointer<transaction_manager_handle, transaction_manager_state> self, transaction_manager_settings settings,
     partition_handle partition, gateway_handle gateway);
 
 }  // namespace kahuna::actors

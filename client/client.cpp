@@ -24,6 +24,7 @@ struct system_config : caf::actor_system_config {
     set("scheduler.max-threads", 1);
     set("scheduler.max-throughput", 300);
     set("middleman.workers", 0);
+    set("middleman.max-consecutive-reads", 1);  // what is left is reported again; asking whether anything is costs a system call each time
   }
 };
 

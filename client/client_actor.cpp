@@ -28,7 +28,9 @@ namespace kahuna::client {
 
 namespace {
 
+// While something waits to be sent again; and while there are only deadlines to be looked at. A program may have hundreds of clients.
 constexpr std::chrono::milliseconds tick_interval{20};
+constexpr std::chrono::milliseconds calm_tick_interval{50};
 
 // Whoever leads partition 0 is looked for anew then; sooner where the one who was asked does not.
 constexpr std::chrono::milliseconds change_retry_interval{250};
@@ -389,7 +391,8 @@ caf::behavior client_actor(self_pointer self, client_actor_options options) {
       },
       [=](const client_tick&) {
         auto& current = self->state;
-        self->delayed_send(self, tick_interval, client_tick{});
+        const bool is_calm = !current.core->has_waiting() && current.changes.empty() && current.waiting.empty() && current.inquiries.empty();
+        self->delayed_send(self, is_calm ? calm_tick_interval : tick_interval, client_tick{});
         for (auto& connection : current.connections) connection->tick();
         current.core->tick(now_of(self));
         honour(self);

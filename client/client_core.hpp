@@ -77,6 +77,9 @@ class client_core {
 
   client_ready take_ready();
 
+  // Whether anything is to be sent soon that can't be sent now.
+  bool has_waiting() const { return !waiting_.empty(); }
+
   // Whether some node has ever answered, or why none has.
   bool has_met_cluster() const { return map_.has_value(); }
   const std::optional<routing::partition_map>& map() const { return map_; }

@@ -41,6 +41,7 @@ po::options_description describe_options() {
       ("history-max-revisions", text(), "revisions kept of a key, 0 = all (0)")
       ("history-max-age", text(), "milliseconds that revisions are kept, 0 = for ever (0)")
       ("ephemeral-max-bytes", text(), "memory for ephemeral keys, in bytes or with KiB, MiB, GiB (256MiB)")
+      ("partition-threads", text(), "threads that partitions run on, 0 to 256, 0 = the network's (half of 4 or more cores, else 0)")
       ("join", text(), "HOST:PORT of a member of the cluster to join; kahuna-cli's 'cluster add' comes first")
       ("zone", text(), "where this node is: replicas of a partition are kept in different zones")
       ("rejoin", "this node's data was lost: join again with an empty directory")
@@ -310,6 +311,10 @@ result<node_options> parse(const settings& given) {
     options.ephemeral_max_bytes = *bytes;
     return std::nullopt;
   });
+  constexpr std::uint32_t not_given = 257;
+  auto partition_threads = not_given;
+  read.number("partition-threads", partition_threads, 0, not_given - 1);
+  if (partition_threads != not_given) options.partition_threads = partition_threads;
   read.text("join", [&](const std::string& value) { return take_endpoint(value, options.join.emplace()); });
   read.text("zone", [&](const std::string& value) -> std::optional<std::string> {
     if (!is_name(value)) return "is no name of 1 to 64 letters, digits, '-', '_' or '.'";

@@ -45,6 +45,7 @@ struct node_options {
   std::uint64_t history_max_revisions = 0;
   std::uint64_t history_max_age_ms = 0;
   std::size_t ephemeral_max_bytes = 256 << 20;
+  std::optional<std::uint32_t> partition_threads;  // 0: none of their own; nothing: by the number of cores
   std::optional<endpoint> join;  // of a member of a cluster that runs
   bool rejoin = false;
   std::string zone;              // "": none

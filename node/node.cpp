@@ -13,7 +13,9 @@
 #include "actors/fatal.hpp"
 #include "actors/gateway.hpp"
 #include "actors/link_actor.hpp"
+#include "actors/log_disk_actor.hpp"
 #include "actors/log_writer_actor.hpp"
+#include "actors/network_thread.hpp"
 #include "actors/partition_actor.hpp"
 #include "actors/replica_host_actor.hpp"
 #include "actors/shared_memory_budget.hpp"
@@ -31,16 +33,23 @@ namespace kahuna::node {
 namespace {
 
 struct system_config : caf::actor_system_config {
-  system_config() {
+  explicit system_config(std::uint32_t partition_threads) {
     load<caf::io::middleman>();
     set("scheduler.policy", caf::atom("sharing"));
-    // The other half of the cores is for the network's thread and the log's. One worker more than there are cores to spare costs
-    // a fifth of the throughput in switching between them.
-    set("scheduler.max-threads", std::max(1u, std::thread::hardware_concurrency() / 2));
+    set("scheduler.max-threads", std::max<std::uint32_t>(1, partition_threads));
     set("scheduler.max-throughput", 300);
     set("middleman.workers", 0);
+    set("middleman.max-consecutive-reads", 1);  // what is left is reported again; asking whether anything is costs a system call each time
+    put(content, actors::on_network_thread_option, partition_threads == 0);
   }
 };
+
+// Half of the cores: the other half is for the network's thread and the log's. One thread more than there are cores to spare costs a fifth of
+// the throughput in switching between them; and where there is hardly one to spare, the network's own does better.
+std::uint32_t partition_threads_of(const config::node_options& options) {
+  const auto cores = std::thread::hardware_concurrency();
+  return options.partition_threads.value_or(cores < 4 ? 0 : cores / 2);
+}
 
 std::uint64_t random_number() {
   std::random_device device;
@@ -145,7 +154,7 @@ struct running_node::implementation {
   explicit implementation(const config::node_options& given)
       : options(given), events(make_event_log(given.log_level, given.log_format == config::log_format::json ? log_format::json : log_format::text,
                                               given.node_id)),
-        clock(actors::system_wall_ms), system(config) {}
+        clock(actors::system_wall_ms), config(partition_threads_of(given)), system(config) {}
 
   std::optional<start_failure> start();
   std::optional<start_failure> bind_ports();
@@ -274,7 +283,8 @@ std::optional<start_failure> running_node::implementation::open_data() {
   if (member.is_new) events->write(severity::info, "data directory made", {{"data_dir", options.data_dir}});
   if (!directory->repaired().empty()) events->write(severity::warn, "data directory repaired", {{"what", directory->repaired()}});
   data_keeper = system.spawn<caf::detached>(actors::data_keeper_actor, directory->data());
-  log_writer = system.spawn<caf::detached>(actors::log_writer_actor, directory->log(), &metrics, data_keeper, log_bytes_to_flush);
+  const auto log_disk = system.spawn<caf::detached>(actors::log_disk_actor, directory->log(), &metrics);
+  log_writer = system.spawn(actors::log_writer_actor, log_disk, &metrics, data_keeper, log_bytes_to_flush);
   return std::nullopt;
 }
 

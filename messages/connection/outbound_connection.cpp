@@ -159,7 +159,7 @@ void outbound_connection::greet() {
   owner_->ack_writes(handle_, true);
   owner_->configure_read(handle_, caf::io::receive_policy::at_most(read_bytes_max));
   reader_ = frame_reader(settings_.frame_bytes_max);
-  unsent_bytes_ = 0;
+  writer_ = frame_writer();
   phase_ = phase::greeting;
   send(frame_kind::hello, settings_.hello);
   flush();
@@ -216,7 +216,7 @@ bool outbound_connection::take(const caf::io::connection_closed_msg& message) {
 
 bool outbound_connection::take(const caf::io::data_transferred_msg& message) {
   if (message.handle != handle_) return false;
-  unsent_bytes_ -= std::min<std::size_t>(unsent_bytes_, message.written);
+  writer_.transferred(message.written);
   return true;
 }
 

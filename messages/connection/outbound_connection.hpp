@@ -20,6 +20,7 @@
 #include "core/base/prng.hpp"
 #include "core/base/time.hpp"
 #include "messages/connection/frame.hpp"
+#include "messages/connection/frame_writer.hpp"
 
 namespace kahuna::messages {
 
@@ -88,18 +89,15 @@ class outbound_connection {
 
   bool is_open() const { return phase_ == phase::open; }
   // Whether more may be written: the other side takes what it is sent.
-  bool has_room() const { return is_open() && unsent_bytes_ < settings_.unsent_bytes_max; }
+  bool has_room() const { return is_open() && writer_.unsent_bytes() < settings_.unsent_bytes_max; }
   const outbound_settings& settings() const { return settings_; }
 
   // Requires is_open(). Several frames may be sent before one flush.
   template <class Body>
   void send(frame_kind kind, const Body& body) {
-    auto& out = owner_->wr_buf(handle_);
-    const auto before = out.size();
-    append_frame(out, kind, body);
-    unsent_bytes_ += out.size() - before;
+    writer_.append(kind, body);
   }
-  void flush() { owner_->flush(handle_); }
+  void flush() { writer_.flush(*owner_, handle_); }
 
   // The broker's messages; each false where it is not this connection's.
   bool take(const endpoint_resolved& resolved);
@@ -135,9 +133,9 @@ class outbound_connection {
   std::string last_failure_;
   caf::io::connection_handle handle_;
   frame_reader reader_;
+  frame_writer writer_;
   instant heard_at_{};
   instant pinged_at_{};
-  std::size_t unsent_bytes_ = 0;
 };
 
 }  // namespace kahuna::messages

@@ -105,7 +105,7 @@ bool actor_cluster::is_syncing(const caf::resumable* job) {
   const auto* actor = dynamic_cast<const caf::scheduled_actor*>(job);
   if (actor == nullptr) return false;
   for (auto& n : nodes_) {
-    if (!n->is_up || n->log_writer.id() != actor->id() || !n->device->is_unsynced) continue;
+    if (!n->is_up || n->disk_actor.id() != actor->id()) continue;
     if (doomed_ && doomed_->due == 0) doomed_->due = w.now() + w.draw(1'000, 60'000);
     if (doomed_ && w.now() < doomed_->due) n->syncs_until = std::max(n->syncs_until, doomed_->due + 1'000);
     if (w.now() >= n->syncs_until && dice_.chance(1, 3)) {

@@ -10,6 +10,7 @@
 
 #include "actors/cluster_actor.hpp"
 #include "actors/data_keeper_actor.hpp"
+#include "actors/log_disk_actor.hpp"
 #include "actors/log_writer_actor.hpp"
 #include "actors/partition_actor.hpp"
 #include "actors/transaction_manager_actor.hpp"
@@ -27,11 +28,9 @@ class counting_device final : public persistence::log_device {
   void add(partition_id partition, const raft::log_write& write) override {
     log_->add(partition, write);
     ++added;
-    is_unsynced = true;
   }
   std::optional<error> commit() override {
     ++commits;
-    is_unsynced = false;
     return log_->commit();
   }
   std::uint64_t incarnation_of(node_id peer) const override { return log_->incarnation_of(peer); }
@@ -40,7 +39,6 @@ class counting_device final : public persistence::log_device {
 
   int added = 0;
   int commits = 0;
-  bool is_unsynced = false;
 
  private:
   std::shared_ptr<persistence::raft_log_store> log_;
@@ -59,6 +57,7 @@ struct actor_node {
   std::vector<std::unique_ptr<raft::log_reader>> readers;
   actors::cluster_handle cluster;
   actors::gateway_handle gateway;
+  actors::log_disk_handle disk_actor;
   actors::log_writer_handle log_writer;
   actors::data_keeper_handle data_keeper;
   std::map<node_id, actors::link_handle> links;
@@ -90,7 +89,8 @@ inline void start_actors(actor_node& n, caf::actor_system& sys, const routing::p
   n.gateway = given.make_gateway(n.id);
   // In the product these are detached, on threads of their own; here everything takes its turn.
   n.data_keeper = sys.spawn(data_keeper_actor, n.data_disk);
-  n.log_writer = sys.spawn(log_writer_actor, n.device, &silent_metrics(), n.data_keeper, given.log_bytes_to_flush);
+  n.disk_actor = sys.spawn(log_disk_actor, n.device, &silent_metrics());
+  n.log_writer = sys.spawn(log_writer_actor, n.disk_actor, &silent_metrics(), n.data_keeper, given.log_bytes_to_flush);
   for (const auto& member : map.members)
     if (member.id != n.id) n.links[member.id] = given.make_link(n.id, member.id);
   auto peers = std::make_shared<std::vector<raft_peer_handle>>();
@@ -145,6 +145,7 @@ inline void end_actors(actor_node& n) {
   end(n.cluster);
   end(n.gateway);
   end(n.log_writer);
+  end(n.disk_actor);
   end(n.data_keeper);
   for (auto& [peer, link] : n.links) end(link);
   n.hosted.clear();
@@ -152,6 +153,7 @@ inline void end_actors(actor_node& n) {
   n.cluster = actors::cluster_handle();
   n.gateway = actors::gateway_handle();
   n.log_writer = actors::log_writer_handle();
+  n.disk_actor = actors::log_disk_handle();
   n.data_keeper = actors::data_keeper_handle();
 }
 

@@ -591,6 +591,36 @@ CAF_TEST(what is waiting is written with one sync) {
   CAF_CHECK_EQUAL(device.commits, commits + 1);
 }
 
+CAF_TEST(what comes while a batch is on its way is the next batch) {
+  const auto batches = std::make_shared<std::vector<std::size_t>>();
+  const log_disk_handle disk = sys.spawn([batches]() -> log_disk_handle::behavior_type {
+    return {[=](const log_batch& batch) { batches->push_back(batch.writes.size()); }, [](const peer_check_asked&) {},
+            [](const replica_record_asked&) {}, [](const stop&) {}};
+  });
+  const auto writer = sys.spawn(log_writer_actor, disk, &silent_metrics(), nodes[node_id{1}].data_keeper, std::size_t{1} << 20);
+  const auto append = [&](std::uint32_t partition) {
+    raft::log_write write;
+    write.number = 1;
+    anon_send(writer, append_to_log{partition_id{partition}, write});
+  };
+  append(1);
+  sched.run();
+  append(2);
+  append(3);
+  sched.run();
+  CAF_CHECK((*batches == std::vector<std::size_t>{1}));
+  anon_send(writer, log_batch_synced{});
+  sched.run();
+  CAF_CHECK((*batches == std::vector<std::size_t>{1, 2}));
+  // What must be behind everything that was to be written before does not wait for the batch that is on its way.
+  append(4);
+  anon_send(writer, record_replica{partition_id{1}, false});
+  sched.run();
+  CAF_CHECK((*batches == std::vector<std::size_t>{1, 2, 1}));
+  anon_send(writer, stop{});
+  sched.run();
+}
+
 CAF_TEST(a node is known by the data that it came with first) {
   auto& n = nodes[node_id{1}];
   const auto check = [&](std::uint64_t token, std::uint64_t incarnation, bool is_probe) {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "actors/cluster_actor.hpp"
+#include "actors/log_disk_actor.hpp"
 #include "actors/log_writer_actor.hpp"
 #include "actors/replica_host_actor.hpp"
 #include "persistence/memory_store.hpp"
@@ -65,7 +66,7 @@ struct fixture : test_coordinator_fixture<> {
     auto opened = persistence::raft_log_store::open(log_disk, nullptr, [](const error& e) { CAF_FAIL(e.message); });
     log = std::move(*opened);
     keeper = sys.spawn(listening_keeper, heard);
-    writer = sys.spawn(log_writer_actor, log, &silent_metrics(), keeper, std::size_t{1} << 20);
+    writer = sys.spawn(log_writer_actor, sys.spawn(log_disk_actor, log, &silent_metrics()), &silent_metrics(), keeper, std::size_t{1} << 20);
     gateway = sys.spawn(listening_gateway, heard);
     cluster = sys.spawn(cluster_actor, cluster_settings{self_id, map, std::chrono::milliseconds(50), &silent_metrics(), &silent_log(), {}, nullptr});
     auto settings = std::make_shared<replica_host_settings>();

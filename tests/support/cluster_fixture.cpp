@@ -68,7 +68,9 @@ std::vector<std::string> cluster::command(int node) {
                                  "--node-id", node_name(node),
                                  "--listen", endpoint(node),
                                  "--http", host(node) + ':' + std::to_string(http_port(node)),
-                                 "--data-dir", data_directory(node).string()};
+                                 "--data-dir", data_directory(node).string(),
+                                 // Both ways of running partitions, whatever machine this is.
+                                 "--partition-threads", node % 2 == 0 ? "2" : "0"};
   if (at(node).is_founder) {
     words.insert(words.end(), {"--initial-cluster", initial_cluster()});
   } else {

@@ -62,6 +62,7 @@ CAF_TEST(without options the defaults of the contract hold) {
   CAF_CHECK(options.read_mode == config::read_mode::lease);
   CAF_CHECK_EQUAL(options.max_value_size, 1048576u);
   CAF_CHECK_EQUAL(options.ephemeral_max_bytes, std::size_t{256} << 20);
+  CAF_CHECK(!options.partition_threads);
   CAF_CHECK(!options.rejoin);
   CAF_CHECK_EQUAL(options.log_level, "info");
 }
@@ -71,7 +72,7 @@ CAF_TEST(every option can be given) {
                                    "n1=h1:4870,n2=h2:5000,n3=[::1]:4870", "--partitions", "8", "--replication-factor", "2",
                                    "--heartbeat-interval", "20", "--election-timeout", "200", "--read-mode", "read-index",
                                    "--max-value-size", "16777216", "--history-max-revisions", "5", "--history-max-age", "1000",
-                                   "--ephemeral-max-bytes", "2 GiB", "--rejoin", "--log-level", "debug", "--log-format", "json"});
+                                   "--ephemeral-max-bytes", "2 GiB", "--partition-threads", "0", "--rejoin", "--log-level", "debug", "--log-format", "json"});
   CAF_CHECK_EQUAL(options.node_id, "n2");
   CAF_CHECK_EQUAL(options.listen.text(), "0.0.0.0:5000");
   CAF_CHECK(!options.http);
@@ -84,6 +85,7 @@ CAF_TEST(every option can be given) {
   CAF_CHECK_EQUAL(options.max_value_size, 16777216u);
   CAF_CHECK_EQUAL(options.history_max_revisions, 5u);
   CAF_CHECK_EQUAL(options.ephemeral_max_bytes, std::size_t{2} << 30);
+  CAF_CHECK(options.partition_threads == std::uint32_t{0});
   CAF_CHECK(options.rejoin);
   CAF_CHECK(options.log_format == log_format::json);
 }
