@@ -52,6 +52,7 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
       ("accounts", text(), "of a transfer: spread over all partitions, or both of one bucket: spread or bucket (spread)")
       ("rate", text(), "operations a second at fixed times, latency from when each was due; 0: as fast as answers come (0)")
       ("connections", text(), "to each node (1)")
+      ("history", text(), "a file for every set and get of set, get, mixed and cas, with its times and answer, a line of JSON each")
       ("format", text(), "console or json (console)")
       ("seed", text(), "of the keys that are drawn (1)")
       ("help", "print this");
@@ -122,6 +123,7 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
   choice("durability", options.durability,
          std::vector{std::pair{"persistent"s, kv::durability::persistent}, {"ephemeral"s, kv::durability::ephemeral}});
   if (chosen.second) options.durability = *chosen.second;
+  if (given.contains("history")) options.history = given["history"].as<std::string>();
   std::uint64_t seconds = 10, warmup = 1;
   number("concurrency", options.concurrency, 1, 100'000);
   number("duration", seconds, 1, 86'400);
@@ -135,6 +137,9 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
   number("seed", options.seed, 0, ~std::uint64_t{0});
   if (failure) return *failure;
   if (options.workload == workload::transfer && options.key_space < 2) return wrong("--key-space: a transfer needs two accounts");
+  const bool has_single_keys = options.workload == workload::set || options.workload == workload::get || options.workload == workload::mixed ||
+                               options.workload == workload::cas;
+  if (!options.history.empty() && !has_single_keys) return wrong("--history: only set, get, mixed and cas have one");
   options.duration = std::chrono::seconds(seconds);
   options.warmup = std::chrono::seconds(warmup);
   return outcome(std::move(options));

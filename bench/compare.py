@@ -60,10 +60,12 @@ def directory_mb(path):
 
 
 class Cluster:
-    """Three processes with a directory; a context manager."""
+    """Processes with a directory; a context manager."""
 
-    def __init__(self, build):
+    def __init__(self, build, nodes=3, arguments=()):
         self.build = build
+        self.nodes = nodes
+        self.arguments = arguments
         self.directory = tempfile.mkdtemp(prefix="kahuna-compare-")
         self.processes = []
 
@@ -100,19 +102,18 @@ class Cluster:
     def footprint(self):
         return {
             "resident MB a node": statistics.mean(resident_mb(p.pid) for p in self.processes),
-            "disk MB a node": directory_mb(self.directory) / 3,
+            "disk MB a node": directory_mb(self.directory) / len(self.processes),
         }
 
 
 class Kahuna(Cluster):
-    PORTS = (4970, 4972, 4974)
-
     def start(self):
-        members = ",".join(f"n{i}=127.0.0.1:{port}" for i, port in enumerate(self.PORTS, 1))
-        for i, port in enumerate(self.PORTS, 1):
-            self.spawn([f"{self.build}/bin/kahuna-node", "--node-id", f"n{i}", "--listen", f"127.0.0.1:{port}", "--initial-cluster", members,
-                        "--data-dir", f"{self.directory}/n{i}", "--http", "off"])
-        self.endpoints = ",".join(f"127.0.0.1:{port}" for port in self.PORTS)
+        addresses = [f"127.0.0.1:{4970 + 2 * i}" for i in range(self.nodes)]
+        members = ",".join(f"n{i}={address}" for i, address in enumerate(addresses, 1))
+        for i, address in enumerate(addresses, 1):
+            self.spawn([f"{self.build}/bin/kahuna-node", "--node-id", f"n{i}", "--listen", address, "--initial-cluster", members,
+                        "--data-dir", f"{self.directory}/n{i}", "--http", "off", *self.arguments])
+        self.endpoints = ",".join(addresses)
         self.wait_for(lambda: run([f"{self.build}/bin/kahuna-cli", "-c", self.endpoints, "--set", "compare/ready", "--value", "1"]).returncode == 0)
         time.sleep(1)
 

@@ -70,6 +70,7 @@ struct worker {
   // The transaction under way: what it reads and then writes, how far it is, and when it was first begun.
   std::vector<std::string> accounts;
   std::uint64_t attempts = 0;  // of the transaction that is under way
+  kv::operation asked;         // that is under way, where there is a history
 };
 
 struct planned_operation {
@@ -106,8 +107,8 @@ planned_operation plan(const bench_options& options, worker& w) {
 // What all workers share. Callbacks come on the client's threads, one for each of its connections to a node.
 class load {
  public:
-  load(client::client& client, const bench_options& options)
-      : client_(client), options_(options), starts_at_(clock::now()), measures_from_(starts_at_ + options.warmup),
+  load(client::client& client, const bench_options& options, history_file* history)
+      : client_(client), options_(options), history_(history), starts_at_(clock::now()), measures_from_(starts_at_ + options.warmup),
         ends_at_(measures_from_ + options.duration) {}
 
   load_report run(const std::function<void(std::chrono::seconds, std::uint64_t)>& progress) {
@@ -180,8 +181,11 @@ class load {
       return transact(w, started);
     }
     auto planned = plan(options_, w);
+    if (history_ != nullptr) w.asked = planned.op;
     client_.submit(std::move(planned.op), [this, &w, started, name = planned.name](const kv::operation_response& response) {
       const auto now = clock::now();
+      // In the open loop it may have been sent later than this, which is no lie.
+      if (history_ != nullptr) history_->note(w.asked, started, response);
       answered_.fetch_add(1, std::memory_order_relaxed);
       if (started >= measures_from_ && now <= ends_at_) {
         auto& part = w.operations[name];
@@ -253,6 +257,7 @@ class load {
 
   client::client& client_;
   const bench_options& options_;
+  history_file* history_;
   const clock::time_point starts_at_;
   const clock::time_point measures_from_;
   const clock::time_point ends_at_;
@@ -265,7 +270,7 @@ class load {
 
 }  // namespace
 
-result<std::uint64_t> fill(client::client& client, const bench_options& options) {
+result<std::uint64_t> fill(client::client& client, const bench_options& options, history_file* history) {
   constexpr std::uint64_t at_once = 256;
   std::mutex mutex;
   std::condition_variable changed;
@@ -273,13 +278,15 @@ result<std::uint64_t> fill(client::client& client, const bench_options& options)
   std::optional<error> failure;
   prng dice(options.seed);
   for (std::uint64_t number = 0; number < options.key_space; ++number) {
-    auto op = set_of(options, number, dice);
+    const kv::operation op = set_of(options, number, dice);
     std::unique_lock guard(mutex);
     changed.wait(guard, [&] { return under_way < at_once; });
     if (failure) break;
     ++under_way;
     guard.unlock();
-    client.submit(std::move(op), [&](const kv::operation_response& response) {
+    const auto began = clock::now();
+    client.submit(op, [&, began, asked = history != nullptr ? op : kv::operation()](const kv::operation_response& response) {
+      if (history != nullptr) history->note(asked, began, response);
       const std::lock_guard inner(mutex);
       --under_way;
       if (const auto* e = std::get_if<error>(&response)) failure = *e;
@@ -292,9 +299,9 @@ result<std::uint64_t> fill(client::client& client, const bench_options& options)
   return options.key_space;
 }
 
-load_report run_load(client::client& client, const bench_options& options,
+load_report run_load(client::client& client, const bench_options& options, history_file* history,
                      const std::function<void(std::chrono::seconds, std::uint64_t)>& progress) {
-  return load(client, options).run(progress);
+  return load(client, options, history).run(progress);
 }
 
 }  // namespace kahuna::bench

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "bench/bench_options.hpp"
+#include "bench/history_file.hpp"
 #include "bench/latency_histogram.hpp"
 #include "client/client.hpp"
 
@@ -25,11 +26,11 @@ struct load_report {
   double cpu_cores = 0;  // what this process itself used of the machine, in cores, from the first operation to the last
 };
 
-// Writes every key of the key space once, so that reads find something.
-result<std::uint64_t> fill(client::client& client, const bench_options& options);
+// Writes every key of the key space once, so that reads find something. `history` may be null.
+result<std::uint64_t> fill(client::client& client, const bench_options& options, history_file* history);
 
-// Runs warm-up and measurement. `progress` comes about once a second with the operations answered in the last one.
-load_report run_load(client::client& client, const bench_options& options,
+// Runs warm-up and measurement. `progress` comes about once a second with the operations answered in the last one. `history` may be null.
+load_report run_load(client::client& client, const bench_options& options, history_file* history,
                      const std::function<void(std::chrono::seconds, std::uint64_t)>& progress);
 
 }  // namespace kahuna::bench

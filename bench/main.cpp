@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "bench/bench_options.hpp"
 #include "bench/load.hpp"
@@ -72,13 +73,17 @@ int main(int argc, char** argv) {
   auto connected = client::client::connect(client_options);
   if (!connected) return fail(connected.error().code == errc::invalid_argument ? 2 : 3, connected.error().message);
 
+  std::optional<history_file> history;
+  if (!options.history.empty() && !history.emplace(options.history).is_open()) return fail(2, "--history: " + options.history + " can't be written");
+  auto* const noted = history ? &*history : nullptr;
   if (options.workload != workload::set && options.workload != workload::cas) {
     std::fprintf(stderr, "writing %llu keys first\n", static_cast<unsigned long long>(options.key_space));
-    if (const auto filled = fill(*connected, options); !filled) return fail(1, filled.error().message);
+    if (const auto filled = fill(*connected, options, noted); !filled) return fail(1, filled.error().message);
   }
-  const auto report = run_load(*connected, options, [](std::chrono::seconds second, std::uint64_t operations) {
+  const auto report = run_load(*connected, options, noted, [](std::chrono::seconds second, std::uint64_t operations) {
     std::fprintf(stderr, "%4lld s %8llu operations/s\n", static_cast<long long>(second.count()), static_cast<unsigned long long>(operations));
   });
+  if (history && !history->is_good()) return fail(1, "--history: " + options.history + ": not everything could be written");
   options.format == output_format::json ? print_json(report) : print_console(report);
   bool has_errors = false;
   for (const auto& [name, operation] : report.operations) has_errors |= !operation.errors.empty();
