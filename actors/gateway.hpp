@@ -1,6 +1,6 @@
 // The node's one port: a CAF broker that accepts clients and other nodes, routes what they ask, and answers by the deadline.
 //
-// Runs on the multiplexer's thread. Holds no data and never waits for the disk.
+// Runs on the multiplexer's thread. Holds no data and never waits for the disk itself.
 //
 // A request's life here: a token is drawn and its deadline noted; the request goes to the local partition, or over a
 // link to the node that leads; the answer, from either, finds its way back by the token. Whatever becomes of it, the

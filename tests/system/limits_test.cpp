@@ -6,8 +6,10 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 
 #include "client/client.hpp"
+#include "core/base/prng.hpp"
 #include "tests/support/cluster_fixture.hpp"
 #include "tests/support/register_load.hpp"
 #include "tests/support/wire_client.hpp"
@@ -238,6 +240,46 @@ CAF_TEST(values may be as large as the node was told and no larger) {
   CAF_CHECK_EQUAL(piped.status, 0);
   CAF_CHECK(piped.output.starts_with("r0 " + std::string(1000, 'v')));
   CAF_CHECK_GREATER(piped.output.size(), most);
+}
+
+// More than the kernel's buffers hold: part of a frame goes to the socket at once, and the rest of it, and what comes behind, when the client
+// reads.
+CAF_TEST(a client that reads late gets every answer whole and in its order) {
+  cluster nodes({.nodes = 1});
+  nodes.start_all_and_wait();
+  wire_client wire(nodes.port(1));
+  CAF_REQUIRE(wire.shake_hands(77).has_value());
+  std::string value;
+  prng dice(3);
+  while (value.size() < (512 << 10)) value.push_back(static_cast<char>(dice.below(256)));
+  kv::set_request set;
+  set.key = "large";
+  set.value = value;
+  CAF_REQUIRE(wire.send(1, set, milliseconds(5000)));
+  CAF_REQUIRE(wire.receive(milliseconds(5000)).has_value());
+  kv::get_request get;
+  get.key = "large";
+  std::uint64_t sent = 1;
+  const auto ask = [&](int count) {
+    for (int i = 0; i < count; ++i) CAF_REQUIRE(wire.send(++sent, get, milliseconds(30'000)));
+  };
+  ask(40);
+  std::this_thread::sleep_for(milliseconds(200));  // the node fills what there is to be filled
+  std::uint64_t received = 1;
+  const auto take = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      const auto reply = wire.receive(milliseconds(10'000));
+      CAF_REQUIRE(reply.has_value());
+      CAF_REQUIRE_EQUAL(reply->sequence, ++received);
+      const auto* answer = std::get_if<kv::get_response>(&reply->response);
+      CAF_REQUIRE(answer != nullptr);
+      CAF_REQUIRE(answer->value.view() == value);
+    }
+  };
+  // New ones come while the old ones are on their way.
+  take(10);
+  ask(10);
+  take(40);
 }
 
 CAF_TEST(a node takes no larger bound on values) {
