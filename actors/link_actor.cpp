@@ -23,6 +23,7 @@ void want_drain(self_pointer self) {
 void drop_everything(self_pointer self) {
   auto& state = self->state;
   state.peer_messages.envelopes.clear();
+  state.held.clear();
   state.requests.requests.clear();
   state.replies.replies.clear();
   self->send(state.gateway, link_broken{state.settings.peer});
@@ -49,13 +50,27 @@ void take_lost(self_pointer self, const messages::connection_loss& loss,
   drop_everything(self);
 }
 
+void send_held(link_state& state) {
+  auto& connection = *state.connection;
+  while (connection.is_open()) {
+    auto next = state.held.next(connection.unsent_bytes());
+    if (!next) return;
+    messages::peer_messages body{state.settings.clock->now(), {}};
+    body.envelopes.push_back(std::move(*next));
+    connection.send(frame_kind::peer_messages, body);
+    connection.flush();
+  }
+}
+
 // As few frames as it takes for everything that has collected. A peer that does not take what it is sent gets no more: Raft's
 // messages repeat themselves, requests are refused.
 void on_drain(self_pointer self) {
   auto& state = self->state;
   state.is_drain_sent = false;
   auto& connection = *state.connection;
-  if (!connection.has_room()) return drop_everything(self);
+  // Raft bounds what of a partition is on its way, but repeats itself where nothing is acknowledged.
+  if (!connection.has_room() || state.held.bytes() > connection.settings().unsent_bytes_max) return drop_everything(self);
+  state.held.hold_back(state.peer_messages.envelopes, connection.unsent_bytes());
   const auto now = state.settings.clock->now();
   state.peer_messages.now = state.requests.observed = state.replies.now = now;
   const auto send_as = [&](frame_kind kind) { return [&connection, kind](const auto& body) { connection.send(kind, body); }; };
@@ -63,6 +78,7 @@ void on_drain(self_pointer self) {
   messages::send_in_batches(state.requests, &messages::forwarded_requests::requests, send_as(frame_kind::forwarded_requests));
   messages::send_in_batches(state.replies, &messages::forwarded_replies::replies, send_as(frame_kind::forwarded_replies));
   connection.flush();
+  send_held(state);
 }
 
 template <class Body>
@@ -142,7 +158,10 @@ caf::behavior link_actor(self_pointer self, link_settings settings, gateway_hand
       [=](const messages::dial_check& check) { self->state.connection->take(check); },
       [=](const caf::io::new_data_msg& message) { self->state.connection->take(message); },
       [=](const caf::io::connection_closed_msg& message) { self->state.connection->take(message); },
-      [=](const caf::io::data_transferred_msg& message) { self->state.connection->take(message); },
+      [=](const caf::io::data_transferred_msg& message) {
+        self->state.connection->take(message);
+        send_held(self->state);
+      },
   };
 }
 

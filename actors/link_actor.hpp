@@ -4,6 +4,7 @@
 // Runs on the multiplexer's thread. Its connection dials, keeps alive and reconnects by itself. What can't be sent is
 // dropped or refused at once, never kept: Raft repeats its messages, and whoever forwarded a request is told
 // (link_broken).
+// Only what is large waits here while there is much on its way (messages/held_messages.hpp).
 #pragma once
 
 #include <functional>
@@ -14,6 +15,7 @@
 #include "actors/node_clock.hpp"
 #include "core/base/event_log.hpp"
 #include "messages/connection/outbound_connection.hpp"
+#include "messages/held_messages.hpp"
 
 namespace kahuna::actors {
 
@@ -37,6 +39,7 @@ struct link_state {
 
   // Collected until the next drain.
   messages::peer_messages peer_messages;
+  messages::held_messages held;
   messages::forwarded_requests requests;
   messages::forwarded_replies replies;
 };

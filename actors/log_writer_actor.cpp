@@ -1,5 +1,7 @@
 #include "actors/log_writer_actor.hpp"
 
+#include <set>
+
 #include "actors/fatal.hpp"
 #include "core/base/check.hpp"
 
@@ -9,11 +11,34 @@ namespace {
 
 using self_pointer = placed_pointer<log_writer_handle, log_writer_state>;
 
-void send_collected(self_pointer self) {
+constexpr std::size_t batch_bytes_max = 1 << 20;
+constexpr std::size_t small_bytes_max = 64 << 10;
+
+enum class amount : std::uint8_t { a_batch, everything };
+
+void send_collected(self_pointer self, amount how_much) {
   auto& state = self->state;
-  if (state.collected.writes.empty()) return;
-  self->send(state.disk, std::exchange(state.collected, {}));
-  state.on_the_way.push_back(std::exchange(state.waiting, {}));
+  if (state.collected.empty()) return;
+  log_batch batch;
+  log_writer_state::waiting_peers waiting;
+  std::vector<log_writer_state::waiting_write> kept;
+  std::set<partition_id> held_up;
+  std::size_t bytes = 0;
+  for (auto& write : state.collected) {
+    const auto partition = write.append.partition;
+    const bool is_too_much = how_much == amount::a_batch && write.bytes > small_bytes_max && bytes + write.bytes > batch_bytes_max && bytes != 0;
+    if (is_too_much || held_up.contains(partition)) {
+      held_up.insert(partition);
+      kept.push_back(std::move(write));
+      continue;
+    }
+    bytes += write.bytes;
+    waiting[caf::actor_cast<caf::actor_addr>(write.by)] = {write.by, write.append.write.number};
+    batch.writes.push_back(std::move(write.append));
+  }
+  state.collected = std::move(kept);
+  self->send(state.disk, std::move(batch));
+  state.on_the_way.push_back(std::move(waiting));
 }
 
 // Behind what is in the mailbox, so that it all goes together; or behind the batch that is on its way.
@@ -29,7 +54,7 @@ void take_synced(self_pointer self) {
   KAHUNA_CHECK(!state.on_the_way.empty());
   for (auto& [address, done] : state.on_the_way.front()) self->send(done.first, log_persisted{done.second});
   state.on_the_way.pop_front();
-  if (!state.collected.writes.empty()) want_sent(self);
+  if (!state.collected.empty()) want_sent(self);
   if (state.bytes_written < state.bytes_to_flush) return;
   state.bytes_written = 0;
   self->send(state.data_keeper, log_grown{});
@@ -47,10 +72,10 @@ log_writer_handle::behavior_type log_writer_actor(self_pointer self, log_disk_ha
   return {
       [=](append_to_log& append) {
         auto& state = self->state;
-        for (const auto& entry : append.write.entries) state.bytes_written += entry.size_bytes();
-        const auto sender = self->current_sender();
-        state.waiting[caf::actor_cast<caf::actor_addr>(sender)] = {caf::actor_cast<raft_peer_handle>(sender), append.write.number};
-        state.collected.writes.push_back(std::move(append));
+        std::size_t bytes = 0;
+        for (const auto& entry : append.write.entries) bytes += entry.size_bytes();
+        state.bytes_written += bytes;
+        state.collected.push_back({std::move(append), caf::actor_cast<raft_peer_handle>(self->current_sender()), bytes});
         want_sent(self);
       },
       [=](const log_batch_synced&) { take_synced(self); },
@@ -58,18 +83,18 @@ log_writer_handle::behavior_type log_writer_actor(self_pointer self, log_disk_ha
         self->send(self->state.disk, peer_check_asked{asked, caf::actor_cast<gateway_handle>(self->current_sender())});
       },
       [=](const record_replica& record) {
-        send_collected(self);
+        send_collected(self, amount::everything);
         self->send(self->state.disk, replica_record_asked{record, caf::actor_cast<replica_host_handle>(self->current_sender())});
       },
       [=](const node_tick&) { self->state.metrics->mailbox_seen(self->name(), self->mailbox().size()); },
       [=](const stop&) {
-        send_collected(self);
+        send_collected(self, amount::everything);
         self->send(self->state.disk, stop{});
         self->quit();
       },
       [=](const drain&) {
         self->state.is_drain_sent = false;
-        if (self->state.on_the_way.empty()) send_collected(self);
+        if (self->state.on_the_way.empty()) send_collected(self, amount::a_batch);
       },
   };
 }

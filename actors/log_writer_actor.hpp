@@ -1,5 +1,8 @@
 // Collects what all partitions want in the log and has it made durable, one batch and one sync at a time (group commit, design §5): what
 // comes while a batch is on its way to the disk is the next one. Runs beside the partitions; the log_disk waits for the disk.
+//
+// Large writes take turns: a batch has a mebibyte of them, and what is small goes before the others, but never before an earlier write of its
+// own partition. So what is small waits for a batch at most, whatever is written beside it, and what is large for those before it.
 #pragma once
 
 #include <deque>
@@ -24,8 +27,12 @@ struct log_writer_state {
   data_keeper_handle data_keeper;
   std::size_t bytes_to_flush = 0;
   std::size_t bytes_written = 0;  // since the data_keeper was told last
-  log_batch collected;
-  waiting_peers waiting;                 // for what is collected
+  struct waiting_write {
+    append_to_log append;
+    raft_peer_handle by;
+    std::size_t bytes = 0;
+  };
+  std::vector<waiting_write> collected;  // in the order of arrival
   std::deque<waiting_peers> on_the_way;  // for each batch that the disk has; mostly one
   bool is_drain_sent = false;
 };

@@ -35,6 +35,8 @@ constexpr std::chrono::milliseconds inspection_patience{1500};
 constexpr std::chrono::milliseconds transfer_look_interval{20};
 constexpr std::chrono::milliseconds change_look_interval{100};
 
+error closed_error() { return {errc::unavailable, "the client was closed"}; }
+
 template <class Response>
 result<Response> unwrap(kv::operation_response response) {
   if (auto* answer = std::get_if<Response>(&response)) return std::move(*answer);
@@ -70,7 +72,7 @@ struct client::implementation : std::enable_shared_from_this<implementation> {
         const std::lock_guard guard(lane.queue->mutex);
         left.swap(lane.queue->waiting);
       }
-      for (auto& s : left) s.done(error{errc::unavailable, "the client was closed"});
+      for (auto& s : left) s.done(closed_error());
     }
   }
 
@@ -89,7 +91,7 @@ struct client::implementation : std::enable_shared_from_this<implementation> {
         return;
       }
     }
-    s.done(error{errc::unavailable, "the client was closed"});
+    s.done(closed_error());
   }
 
   template <class Response>
@@ -109,7 +111,7 @@ struct client::implementation : std::enable_shared_from_this<implementation> {
   }
 
   void submit_list(list_query query, std::function<void(result<key_list>)> done) {
-    if (is_shut_down) return done(error{errc::unavailable, "the client was closed"});
+    if (is_shut_down) return done(closed_error());
     caf::anon_send(lanes.front().actor, list_submission{std::move(query), options.timeout, std::move(done)});
   }
 
@@ -305,19 +307,24 @@ std::optional<error> why_no_transfer(const cluster_overview& overview, std::uint
 }  // namespace
 
 // Asks, orders, and asks again until it is so. The order is repeated: a leader takes none before its follower has answered it.
+namespace {
+
+// Has whoever follows a change take where the cluster stands, after a pause.
+template <class Follower>
+void look(const std::shared_ptr<Follower>& follower, std::chrono::milliseconds pause) {
+  caf::delayed_anon_send(follower->actor, pause, cluster_submission{std::nullopt, inspection_patience, [follower](result<cluster_overview> overview) {
+                                                                      follower->take(std::move(overview));
+                                                                    }});
+}
+
+}  // namespace
+
 struct client::transfer : std::enable_shared_from_this<client::transfer> {
   client_handle actor;
   std::uint32_t partition = 0;
   std::string to;
   std::chrono::steady_clock::time_point deadline;
   std::function<void(result<cluster_overview>)> done;
-
-  void look(std::chrono::milliseconds pause) {
-    caf::delayed_anon_send(actor, pause,
-                           cluster_submission{std::nullopt, inspection_patience, [self = shared_from_this()](result<cluster_overview> overview) {
-                                                self->take(std::move(overview));
-                                              }});
-  }
 
   void take(result<cluster_overview> overview) {
     if (!overview) return done(std::move(overview));
@@ -327,7 +334,7 @@ struct client::transfer : std::enable_shared_from_this<client::transfer> {
       return done(error{errc::timeout, "partition " + std::to_string(partition) + " is still led by " +
                                            overview->partitions[partition].leader.value_or("nobody")});
     caf::anon_send(actor, leader_transfer_submission{partition, to});
-    look(transfer_look_interval);
+    look(shared_from_this(), transfer_look_interval);
   }
 };
 
@@ -345,7 +352,7 @@ void client::submit_transfer(std::uint32_t partition, std::string to, std::funct
   order->to = std::move(to);
   order->deadline = std::chrono::steady_clock::now() + implementation_->options.timeout;
   order->done = std::move(done);
-  order->look({});
+  look(order, {});
 }
 
 void client::submit_inspection(std::optional<std::uint32_t> described, std::function<void(result<cluster_overview>)> done) {
@@ -387,15 +394,8 @@ struct client::member_change : std::enable_shared_from_this<client::member_chang
   void order() {
     caf::anon_send(actor, membership_submission{what, timeout, [self = shared_from_this()](std::optional<error> refusal) {
                                                   if (refusal) return self->done(std::move(*refusal));
-                                                  self->look({});
+                                                  look(self, {});
                                                 }});
-  }
-
-  void look(std::chrono::milliseconds pause) {
-    caf::delayed_anon_send(actor, pause,
-                           cluster_submission{std::nullopt, inspection_patience, [self = shared_from_this()](result<cluster_overview> overview) {
-                                                self->take(std::move(overview));
-                                              }});
   }
 
   bool is_waiting(const cluster_overview& overview) const {
@@ -424,7 +424,7 @@ struct client::member_change : std::enable_shared_from_this<client::member_chang
     if (now - moved_at >= timeout)
       return done(error{errc::timeout, "the change was taken and goes on, but nothing has moved for " + std::to_string(timeout.count()) + " ms, with " +
                                            std::to_string(left.value_or(0)) + " replicas to go; see that all nodes run, then ask again to follow it"});
-    look(change_look_interval);
+    look(shared_from_this(), change_look_interval);
   }
 };
 
@@ -543,7 +543,7 @@ struct client::running_transaction : std::enable_shared_from_this<running_transa
   running_transaction(const running_transaction&) = delete;
   running_transaction& operator=(const running_transaction&) = delete;
   ~running_transaction() {
-    if (done) finish(error{errc::unavailable, "the client was closed"});
+    if (done) finish(closed_error());
   }
 
   void begin_attempt() {

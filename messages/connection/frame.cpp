@@ -43,6 +43,7 @@ void frame_reader::feed(const char* bytes, std::size_t count) {
 
 std::optional<frame> frame_reader::next() {
   if (failure_) return std::nullopt;
+  missing_bytes_ = 0;
   const auto rest = std::string_view(buffer_).substr(taken_);
   if (rest.size() < frame_header_bytes) return std::nullopt;
   std::uint32_t length = 0;
@@ -57,7 +58,10 @@ std::optional<frame> frame_reader::next() {
     failure_ = error{errc::invalid_argument, "a frame of an unknown kind"};
     return std::nullopt;
   }
-  if (rest.size() < frame_header_bytes + length) return std::nullopt;
+  if (rest.size() < frame_header_bytes + length) {
+    missing_bytes_ = frame_header_bytes + length - rest.size();
+    return std::nullopt;
+  }
   taken_ += frame_header_bytes + length;
   return frame{static_cast<frame_kind>(rest[frame_header_bytes]), rest.substr(frame_header_bytes + 1, length - 1)};
 }

@@ -16,8 +16,10 @@
 
 namespace kahuna::messages {
 
-// What is read of a connection at a time. CAF clears a buffer of this size for every read, however few bytes come.
+// What is read of a connection at a time. CAF clears a buffer of this size for every read, however few bytes come; so more only while
+// a large frame is under way.
 inline constexpr std::size_t read_bytes_max = 16 * 1024;
+inline constexpr std::size_t large_read_bytes_max = 256 * 1024;
 
 struct frame {
   frame_kind kind;
@@ -43,12 +45,16 @@ class frame_reader {
 
   bool has_partial_frame() const { return taken_ < buffer_.size(); }
 
+  // How much is to be read at a time from now on, where nothing more can be taken of what there is.
+  std::size_t wanted_bytes() const { return missing_bytes_ > 4 * read_bytes_max ? large_read_bytes_max : read_bytes_max; }
+
  private:
   static constexpr std::size_t kept_capacity_bytes = 256 * 1024;
 
   std::uint32_t bound_;
   std::string buffer_;
-  std::size_t taken_ = 0;  // bytes of buffer_ that were given out as frames
+  std::size_t taken_ = 0;          // bytes of buffer_ that were given out as frames
+  std::size_t missing_bytes_ = 0;  // of the frame that is under way
   std::optional<error> failure_;
 };
 

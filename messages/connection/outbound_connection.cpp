@@ -1,6 +1,8 @@
 #include "messages/connection/outbound_connection.hpp"
 
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -155,11 +157,15 @@ bool outbound_connection::take(const dial_check& check) {
 }
 
 void outbound_connection::greet() {
+  // What is not sent yet is to wait here, where what is small may pass what is large.
+  const int unsent_max = 256 * 1024;
+  static_cast<void>(::setsockopt(socket_, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_max, sizeof unsent_max));
   handle_ = owner_->add_scribe(std::exchange(socket_, -1));
   owner_->ack_writes(handle_, true);
   owner_->configure_read(handle_, caf::io::receive_policy::at_most(read_bytes_max));
   reader_ = frame_reader(settings_.frame_bytes_max);
   writer_ = frame_writer();
+  read_bytes_ = read_bytes_max;
   phase_ = phase::greeting;
   send(frame_kind::hello, settings_.hello);
   flush();
@@ -181,7 +187,12 @@ bool outbound_connection::take(const caf::io::new_data_msg& message) {
       return true;
     }
   }
-  if (const auto& wrong = reader_.failure()) lose({errc::unavailable, settings_.address + ": " + wrong->message}, false);
+  if (const auto& wrong = reader_.failure()) {
+    lose({errc::unavailable, settings_.address + ": " + wrong->message}, false);
+  } else if (const auto wanted = reader_.wanted_bytes(); wanted != read_bytes_) {
+    read_bytes_ = wanted;
+    owner_->configure_read(handle_, caf::io::receive_policy::at_most(wanted));
+  }
   return true;
 }
 

@@ -90,6 +90,7 @@ class outbound_connection {
   bool is_open() const { return phase_ == phase::open; }
   // Whether more may be written: the other side takes what it is sent.
   bool has_room() const { return is_open() && writer_.unsent_bytes() < settings_.unsent_bytes_max; }
+  std::size_t unsent_bytes() const { return writer_.unsent_bytes(); }
   const outbound_settings& settings() const { return settings_; }
 
   // Requires is_open(). Several frames may be sent before one flush.
@@ -134,6 +135,7 @@ class outbound_connection {
   caf::io::connection_handle handle_;
   frame_reader reader_;
   frame_writer writer_;
+  std::size_t read_bytes_ = read_bytes_max;
   instant heard_at_{};
   instant pinged_at_{};
 };

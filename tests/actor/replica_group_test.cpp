@@ -621,6 +621,38 @@ CAF_TEST(what comes while a batch is on its way is the next batch) {
   sched.run();
 }
 
+CAF_TEST(large writes take turns and small ones pass them) {
+  using batch_partitions = std::vector<std::uint32_t>;
+  const auto batches = std::make_shared<std::vector<batch_partitions>>();
+  const log_disk_handle disk = sys.spawn([batches]() -> log_disk_handle::behavior_type {
+    return {[=](const log_batch& batch) {
+              batches->emplace_back();
+              for (const auto& write : batch.writes) batches->back().push_back(write.partition.value);
+            },
+            [](const peer_check_asked&) {}, [](const replica_record_asked&) {}, [](const stop&) {}};
+  });
+  const auto writer = sys.spawn(log_writer_actor, disk, &silent_metrics(), nodes[node_id{1}].data_keeper, std::size_t{1} << 30);
+  const auto append = [&](std::uint32_t partition, std::size_t bytes) {
+    raft::log_write write;
+    write.number = 1;
+    write.entries.push_back({term_id{1}, log_index{1}, raft::entry_kind::command, shared_bytes(std::string(bytes, 'v'))});
+    anon_send(writer, append_to_log{partition_id{partition}, write});
+  };
+  append(1, 900 << 10);
+  append(2, 900 << 10);
+  append(2, 10);  // must not pass the one before
+  append(3, 10);
+  append(4, 900 << 10);
+  sched.run();
+  for (int i = 0; i < 3; ++i) {
+    anon_send(writer, log_batch_synced{});
+    sched.run();
+  }
+  CAF_CHECK((*batches == std::vector<batch_partitions>{{1, 3}, {2, 2}, {4}}));
+  anon_send(writer, stop{});
+  sched.run();
+}
+
 CAF_TEST(a node is known by the data that it came with first) {
   auto& n = nodes[node_id{1}];
   const auto check = [&](std::uint64_t token, std::uint64_t incarnation, bool is_probe) {
