@@ -172,10 +172,7 @@ cluster_handle::behavior_type cluster_actor(self_pointer self, cluster_settings 
   state.membership = std::make_unique<routing::membership_core>(state.settings.self, state.map, state.settings.membership);
   return {
       [=](const cluster_wiring& wiring) {
-        self->state.wiring = wiring;
-        self->state.restless_at = now_of(*self);
-        keep_links(self);
-        tell_reachable(self);
+        take_wiring(self, wiring);
         on_tick(self);
       },
       [=](const leaders_changed& news) {

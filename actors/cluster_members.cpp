@@ -23,10 +23,9 @@ void send_map(cluster_pointer self, node_id to) {
     self->send(link->second, messages::map_news{state.map.version, state.map});
 }
 
-void adopt(cluster_pointer self, routing::partition_map map) {
+// To everybody here and elsewhere whom the newest map concerns.
+void spread_map(cluster_pointer self) {
   auto& state = self->state;
-  state.map = std::move(map);
-  state.restless_at = now_of(*self);
   // Also to those who are no members any more: so they know.
   for (const auto& [peer, link] : state.wiring.links) send_map(self, peer);
   const auto* own = routing::find_member(state.map, state.settings.self);
@@ -35,6 +34,13 @@ void adopt(cluster_pointer self, routing::partition_map map) {
   keep_links(self);
   self->send(state.wiring.gateway, map_changed{state.map});
   if (state.wiring.replica_host) self->send(state.wiring.replica_host, map_changed{state.map});
+}
+
+void adopt(cluster_pointer self, routing::partition_map map) {
+  auto& state = self->state;
+  state.map = std::move(map);
+  state.restless_at = now_of(*self);
+  if (state.is_wired) spread_map(self);
 }
 
 // To the partition, or, where this node does not host it any more, an answer that sends whoever asked to somebody else.
@@ -97,6 +103,21 @@ void step_membership(cluster_pointer self, routing::membership_input input) {
   if (ready.news && ready.news->version > state.map.version) adopt(self, std::move(*ready.news));
   for (auto& answered : ready.answers) answer(self, answered);
   if (ready.order) send_order(self, *ready.order);
+}
+
+// A start, as a history: links are made, and replicas opened, which takes a while; a link connects and brings a newer map than this node
+// was started with; only then the wiring comes. Nobody was known until then to whom that map could have been given, and nobody brings it
+// again (docs/incidents/0009).
+void take_wiring(cluster_pointer self, const cluster_wiring& wiring) {
+  auto& state = self->state;
+  state.wiring = wiring;
+  state.is_wired = true;
+  state.restless_at = now_of(*self);
+  if (state.map.version > state.settings.map.version)
+    spread_map(self);
+  else
+    keep_links(self);
+  tell_reachable(self);
 }
 
 void take_map(cluster_pointer self, node_id from, const messages::map_news& news) {

@@ -37,14 +37,22 @@ partition_handle::behavior_type idle_partition(partition_handle::pointer self, r
           [](const drain&) {}};
 }
 
+link_handle::behavior_type idle_link(link_handle::pointer self) {
+  return {[](const peer_output&) {},           [](const forward_requests&) {},    [](const forward_replies&) {}, [](const leaders_changed&) {},
+          [](const messages::map_news&) {},    [](const messages::group_order&) {}, [](const messages::group_report&) {},
+          [](const node_tick&) {},             [=](const stop&) { self->quit(); }};
+}
+
 struct told {
   std::set<partition_id> by_gateway;
   std::size_t kept = 0;
+  std::uint64_t map_version = 0;
 };
 
 gateway_handle::behavior_type listening_gateway(gateway_handle::pointer, std::shared_ptr<told> heard) {
   return {[](const gateway_wiring&) {},  [](const partition_replies&) {}, [](const manager_requests&) {}, [](const leaders_changed&) {},
-          [](const peer_checked&) {},    [](const link_broken&) {},       [](const link_changed&) {},     [](const map_changed&) {},
+          [](const peer_checked&) {},    [](const link_broken&) {},       [](const link_changed&) {},
+          [=](const map_changed& news) { heard->map_version = news.map.version; },
           [](const links_changed&) {},
           [=](const replicas_changed& news) {
             heard->by_gateway.clear();
@@ -207,6 +215,37 @@ CAF_TEST(what was dropped does not come back by a crash) {
   const auto found = persistence::data_store::open(data_disk, partition_id{2}, [](const error& e) { CAF_FAIL(e.message); });
   CAF_CHECK((*found)->applied_index() == log_index{});
   CAF_CHECK(!(*found)->latest("k")->has_value());
+}
+
+// A link connects while the node still opens its replicas.
+CAF_TEST(a map that is heard of before the node has started is not lost) {
+  int links_made = 0;
+  const auto make_link = [&](const routing::member&) -> link_handle {
+    ++links_made;
+    return sys.spawn(idle_link);
+  };
+  const auto starting = sys.spawn(cluster_actor, cluster_settings{self_id, map, std::chrono::milliseconds(50), &silent_metrics(), &silent_log(), {}, make_link});
+  auto newer = map;
+  newer.members.push_back({newer.next_node, "n5", "h:5"});
+  ++newer.next_node;
+  newer.placements[2].target = {node_id{1}, node_id{3}, self_id};
+  ++newer.version;
+  anon_send(starting, map_heard{node_id{1}, {newer.version, newer}});
+  run();
+  // Those that there are come with the wiring: a second one to the same node would tell of connections that nobody uses.
+  CAF_CHECK_EQUAL(links_made, 0);
+  std::map<node_id, link_handle> links;
+  for (std::uint32_t peer = 1; peer <= 3; ++peer) links[node_id{peer}] = sys.spawn(idle_link);
+  anon_send(host, map_changed{map});
+  anon_send(starting, cluster_wiring{gateway, links, {}, {}, writer, host});
+  sched.run();
+  CAF_CHECK_EQUAL(links_made, 1);
+  CAF_CHECK_EQUAL(remembered, newer.version);
+  CAF_CHECK_EQUAL(heard->map_version, newer.version);
+  CAF_CHECK(is_recorded(2));
+  CAF_CHECK_EQUAL(openings, 1);
+  anon_send(starting, stop{});
+  run();
 }
 
 CAF_TEST_FIXTURE_SCOPE_END()
