@@ -47,6 +47,7 @@ struct told {
   std::set<partition_id> by_gateway;
   std::size_t kept = 0;
   std::uint64_t map_version = 0;
+  std::vector<messages::membership_reply> replies;
 };
 
 gateway_handle::behavior_type listening_gateway(gateway_handle::pointer, std::shared_ptr<told> heard) {
@@ -58,7 +59,7 @@ gateway_handle::behavior_type listening_gateway(gateway_handle::pointer, std::sh
             heard->by_gateway.clear();
             for (const auto& [id, partition] : news.partitions) heard->by_gateway.insert(id);
           },
-          [](const membership_answered&) {}, [](const node_tick&) {}, [](const stop&) {}};
+          [=](const membership_answered& answered) { heard->replies.push_back(answered.reply); }, [](const node_tick&) {}, [](const stop&) {}};
 }
 
 data_keeper_handle::behavior_type listening_keeper(data_keeper_handle::pointer, std::shared_ptr<told> heard) {
@@ -245,6 +246,36 @@ CAF_TEST(a map that is heard of before the node has started is not lost) {
   CAF_CHECK(is_recorded(2));
   CAF_CHECK_EQUAL(openings, 1);
   anon_send(starting, stop{});
+  run();
+}
+
+CAF_TEST(what a replica knew and led goes with it) {
+  const auto wired = sys.spawn(cluster_actor, cluster_settings{self_id, map, std::chrono::milliseconds(50), &silent_metrics(), &silent_log(), {}, nullptr});
+  replicas_changed held;
+  for (const std::uint32_t p : {0u, 2u}) {
+    held.raft_peers[partition_id{p}] = sys.spawn(idle_raft_peer);
+    held.partitions[partition_id{p}] = sys.spawn(idle_partition, held.raft_peers[partition_id{p}]);
+  }
+  anon_send(wired, cluster_wiring{gateway, {}, held.raft_peers, held.partitions, writer, host});
+  // It led the system partition, and stood for a term in which nobody heard it.
+  anon_send(wired, leaders_changed{{{partition_id{0}, term_id{3}, self_id}}});
+  anon_send(wired, leaders_changed{{{partition_id{2}, term_id{9}, no_node}}});
+  sched.run();
+  replicas_changed none;
+  anon_send(wired, none);
+  anon_send(wired, leaders_heard{{{partition_id{2}, term_id{8}, node_id{1}}}});
+  anon_send(wired, membership_asked{7, {9, routing::remove_member{"n1"}}});
+  sched.run();
+  CAF_REQUIRE_EQUAL(heard->replies.size(), 1u);
+  CAF_CHECK(heard->replies[0].refusal && heard->replies[0].refusal->code == errc::not_leader);
+  self->send(wired, get_status{});
+  sched.run();
+  self->receive([&](const node_status& status) {
+    CAF_CHECK(status.leaders[0].leader == no_node);
+    CAF_CHECK(status.leaders[2].leader == node_id{1});
+  });
+  anon_send(wired, stop{});
+  for (const auto& [id, partition] : held.partitions) anon_send(partition, stop{});
   run();
 }
 
