@@ -145,8 +145,10 @@ void take_system_answer(cluster_pointer self, system_answer& answer) {
   step_membership(self, routing::map_access_failed{});
 }
 
+// An order that is older than the map is of one who led partition 0 once: what it wants may have been taken back, and be dropped.
 void take_group_order(cluster_pointer self, group_ordered& ordered) {
   auto& state = self->state;
+  if (ordered.order.version < state.map.version) return;
   if (const auto peer = state.wiring.raft_peers.find(ordered.order.partition); peer != state.wiring.raft_peers.end())
     self->send(peer->second, std::move(ordered));
 }
