@@ -180,11 +180,10 @@ void take_replicas(cluster_pointer self, const replicas_changed& news) {
   auto& state = self->state;
   for (const auto& [partition, peer] : news.raft_peers)
     if (!state.wiring.raft_peers.contains(partition)) self->send(peer, links_changed{state.wiring.links});
-  // Nobody tells any more that a replica that is gone leads nothing; and what it knew last may be of a term that its group never
-  // reaches, so that the word of who leads there would not count here.
+  // Nobody tells any more that a replica that is gone does not lead.
   for (const auto& [partition, peer] : state.wiring.raft_peers) {
     auto& known = state.leaders.at(partition.value);
-    if (!news.raft_peers.contains(partition) && (known.leader == no_node || known.leader == state.settings.self)) known = {partition, {}, no_node};
+    if (!news.raft_peers.contains(partition) && known.leader == state.settings.self) known = {partition, {}, no_node};
   }
   state.wiring.raft_peers = news.raft_peers;
   state.wiring.partitions = news.partitions;
