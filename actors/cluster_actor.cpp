@@ -47,13 +47,14 @@ std::vector<messages::partition_leader> take_own(cluster_state& state, const lea
   return changed;
 }
 
-// Another node says that it leads: taken where the term is newer, or nobody was known.
+// Another node says that it leads: taken where the term is newer, or nobody was known. Then also where the term is older: a replica that
+// its group has let go may have begun one that the group never reaches.
 std::vector<messages::partition_leader> take_heard(cluster_state& state, const leaders_heard& news) {
   std::vector<messages::partition_leader> changed;
   for (const auto& entry : news.partitions) {
     if (entry.partition.value >= state.leaders.size()) continue;
     auto& known = state.leaders[entry.partition.value];
-    const bool is_news = entry.term > known.term || (entry.term == known.term && known.leader == no_node);
+    const bool is_news = entry.term > known.term || known.leader == no_node;
     if (!is_news || entry == known) continue;
     // Counted here or where the own replica tells of it, whichever comes first.
     if (entry.leader != no_node && entry.leader != known.leader) state.settings.metrics->leader_changed();
@@ -172,10 +173,7 @@ cluster_handle::behavior_type cluster_actor(self_pointer self, cluster_settings 
   state.membership = std::make_unique<routing::membership_core>(state.settings.self, state.map, state.settings.membership);
   return {
       [=](const cluster_wiring& wiring) {
-        self->state.wiring = wiring;
-        self->state.restless_at = now_of(*self);
-        keep_links(self);
-        tell_reachable(self);
+        take_wiring(self, wiring);
         on_tick(self);
       },
       [=](const leaders_changed& news) {

@@ -38,6 +38,7 @@ struct cluster_state {
 
   cluster_settings settings;
   cluster_wiring wiring;
+  bool is_wired = false;       // before that links may report already, and bring maps
   routing::partition_map map;  // the newest that was heard of
   std::unique_ptr<routing::membership_core> membership;
   std::uint64_t last_system_token = 0;
@@ -61,6 +62,8 @@ cluster_handle::behavior_type cluster_actor(cluster_handle::stateful_pointer<clu
 
 // Tells the core something, and does what it wants.
 void step_membership(cluster_pointer self, routing::membership_input input);
+// Who else there is on this node; with that the newest map is made known that came before.
+void take_wiring(cluster_pointer self, const cluster_wiring& wiring);
 void take_map(cluster_pointer self, node_id from, const messages::map_news& news);
 void take_system_answer(cluster_pointer self, system_answer& answer);
 void take_group_order(cluster_pointer self, group_ordered& ordered);

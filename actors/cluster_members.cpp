@@ -23,10 +23,9 @@ void send_map(cluster_pointer self, node_id to) {
     self->send(link->second, messages::map_news{state.map.version, state.map});
 }
 
-void adopt(cluster_pointer self, routing::partition_map map) {
+// To everybody here and elsewhere whom the newest map concerns.
+void spread_map(cluster_pointer self) {
   auto& state = self->state;
-  state.map = std::move(map);
-  state.restless_at = now_of(*self);
   // Also to those who are no members any more: so they know.
   for (const auto& [peer, link] : state.wiring.links) send_map(self, peer);
   const auto* own = routing::find_member(state.map, state.settings.self);
@@ -35,6 +34,13 @@ void adopt(cluster_pointer self, routing::partition_map map) {
   keep_links(self);
   self->send(state.wiring.gateway, map_changed{state.map});
   if (state.wiring.replica_host) self->send(state.wiring.replica_host, map_changed{state.map});
+}
+
+void adopt(cluster_pointer self, routing::partition_map map) {
+  auto& state = self->state;
+  state.map = std::move(map);
+  state.restless_at = now_of(*self);
+  if (state.is_wired) spread_map(self);
 }
 
 // To the partition, or, where this node does not host it any more, an answer that sends whoever asked to somebody else.
@@ -99,6 +105,21 @@ void step_membership(cluster_pointer self, routing::membership_input input) {
   if (ready.order) send_order(self, *ready.order);
 }
 
+// A start, as a history: links are made, and replicas opened, which takes a while; a link connects and brings a newer map than this node
+// was started with; only then the wiring comes. Nobody was known until then to whom that map could have been given, and nobody brings it
+// again (docs/incidents/0009).
+void take_wiring(cluster_pointer self, const cluster_wiring& wiring) {
+  auto& state = self->state;
+  state.wiring = wiring;
+  state.is_wired = true;
+  state.restless_at = now_of(*self);
+  if (state.map.version > state.settings.map.version)
+    spread_map(self);
+  else
+    keep_links(self);
+  tell_reachable(self);
+}
+
 void take_map(cluster_pointer self, node_id from, const messages::map_news& news) {
   auto& state = self->state;
   if (news.version < state.map.version) return send_map(self, from);
@@ -124,8 +145,10 @@ void take_system_answer(cluster_pointer self, system_answer& answer) {
   step_membership(self, routing::map_access_failed{});
 }
 
+// An order that is older than the map is of one who led partition 0 once: what it wants may have been taken back, and be dropped.
 void take_group_order(cluster_pointer self, group_ordered& ordered) {
   auto& state = self->state;
+  if (ordered.order.version < state.map.version) return;
   if (const auto peer = state.wiring.raft_peers.find(ordered.order.partition); peer != state.wiring.raft_peers.end())
     self->send(peer->second, std::move(ordered));
 }
@@ -157,8 +180,14 @@ void take_replicas(cluster_pointer self, const replicas_changed& news) {
   auto& state = self->state;
   for (const auto& [partition, peer] : news.raft_peers)
     if (!state.wiring.raft_peers.contains(partition)) self->send(peer, links_changed{state.wiring.links});
+  // Nobody tells any more that a replica that is gone does not lead.
+  for (const auto& [partition, peer] : state.wiring.raft_peers) {
+    auto& known = state.leaders.at(partition.value);
+    if (!news.raft_peers.contains(partition) && known.leader == state.settings.self) known = {partition, {}, no_node};
+  }
   state.wiring.raft_peers = news.raft_peers;
   state.wiring.partitions = news.partitions;
+  if (!news.partitions.contains(partition_id{0})) step_membership(self, routing::system_leadership{false});
 }
 
 void keep_links(cluster_pointer self) {

@@ -49,7 +49,8 @@ void honour(self_pointer self, raft::ready ready) {
   for (const auto& change : ready.changes) state.refusal = change.refusal;
   std::erase_if(ready.reads, [&](const raft::read_answer& answer) {
     if ((answer.read_id & own_read) == 0) return false;
-    if (answer.is_safe && state.ordered && answer.read_id == state.ordered_read) report(self);
+    if (!state.ordered || answer.read_id != state.ordered_read) return true;
+    answer.is_safe ? report(self) : state.ordered.reset();
     return true;
   });
   if (ready.write) self->send(state.log_writer, append_to_log{partition, std::move(*ready.write)});
@@ -136,10 +137,14 @@ raft_peer_handle::behavior_type raft_peer_actor(self_pointer self, raft_peer_set
         raft::change_configuration change;
         change.change_id = ordered.order.version;
         change.voters = ordered.order.voters;
+        // Orders are repeated sooner than a round may take: the one that was begun for this version answers them all.
+        const bool is_asked = current.ordered && current.ordered->order.version == ordered.order.version;
         current.ordered = std::move(ordered);
-        current.ordered_read = (current.ordered_read + 1) | own_read;
         step(self, std::move(change));
-        step(self, raft::read{current.ordered_read});
+        if (!is_asked) {
+          current.ordered_read = (current.ordered_read + 1) | own_read;
+          step(self, raft::read{current.ordered_read});
+        }
         settle(self);
       },
       [=](const links_changed& news) { self->state.links = news.links; },

@@ -404,10 +404,11 @@ void running_node::implementation::wire() {
   replica_host = system.spawn<caf::detached>(actors::replica_host_actor, std::move(settings),
                                              actors::replica_host_peers{cluster, gateway, data_keeper, log_writer});
   wiring.replica_host = replica_host;
-  caf::anon_send(cluster, std::move(wiring));
+  // Before the cluster's actor knows it, which may have newer ones to tell.
   caf::anon_send(replica_host, actors::links_changed{links});
   // There may be something to do at once: the last life ended before it was done.
   caf::anon_send(replica_host, actors::map_changed{member.newest});
+  caf::anon_send(cluster, std::move(wiring));
 }
 
 std::optional<actors::node_status> running_node::implementation::status() {

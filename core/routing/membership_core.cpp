@@ -214,7 +214,9 @@ std::optional<partition_map> membership_core::next_version() {
     const auto told = zones_.find(m.id);
     return told != zones_.end() ? told->second : m.zone;
   };
-  const auto is_gone = [&](const member& m) { return is_giving_up(map, m) && !is_held_by(map, m.id); };
+  const bool is_settled = std::all_of(map.placements.begin(), map.placements.end(), [](const placement& held) { return held.is_settled(); });
+  // Whoever was taken out of a target may be a voter by now, and is until the group has agreed to the next one.
+  const auto is_gone = [&](const member& m) { return is_settled && is_giving_up(map, m) && !is_held_by(map, m.id); };
   if (std::any_of(map.members.begin(), map.members.end(), [&](const member& m) { return has_come(m) || zone_of(m) != m.zone || is_gone(m); })) {
     auto later = map;
     later.members.clear();
@@ -234,7 +236,7 @@ std::optional<partition_map> membership_core::next_version() {
       later.former.erase(later.former.begin(), later.former.end() - static_cast<std::ptrdiff_t>(former_members_max));
     return later;
   }
-  if (std::any_of(map.placements.begin(), map.placements.end(), [](const placement& held) { return !held.is_settled(); })) return retargeted(map);
+  if (!is_settled) return retargeted(map);
   if (now_ - stepped_at_ < options_.step_interval) return std::nullopt;
   auto step = next_step(map, usable());
   if (!step) return std::nullopt;

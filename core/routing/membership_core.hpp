@@ -10,7 +10,7 @@
 //   1. the map's version rises by one with each write, and a write replaces exactly the version that it was made from.
 //   2. at most one partition has a target; it becomes its voters only when the leader of its group, confirmed to be that after it was
 //      asked, has said that these are the voters of a configuration that is committed, and nobody else is in it.
-//   3. a member goes only when no placement names it, so what it holds is nobody's quorum.
+//   3. a member goes only when all partitions are settled and no placement names it, so what it holds is nobody's quorum.
 //   4. a command that takes something away is refused where a partition would be left without a majority that answers.
 //
 // A node may therefore drop its replica of a partition that is settled without it (invariant 2), however old that map is.

@@ -17,6 +17,8 @@ struct network {
   std::map<node_id, std::vector<raft_peer_handle>> raft_peers;  // by node, then by partition
   std::map<node_id, cluster_handle> clusters;
   std::set<node_id> unreachable;
+  std::chrono::milliseconds delay{0};  // of what goes to raft_peers
+  int reports = 0;                     // of groups, to other nodes
 };
 
 // The cluster actor at the other end; nothing where there is no way.
@@ -35,7 +37,8 @@ link_handle::behavior_type wire(link_handle::pointer self, node_id from, node_id
         for (const auto& body : output.bodies) input.messages.push_back({from, body});
         const auto there = net->raft_peers.find(to);
         if (there == net->raft_peers.end() || there->second.empty()) return;
-        self->send(there->second.at(output.partition.value), std::move(input));
+        const auto& peer = there->second.at(output.partition.value);
+        net->delay.count() == 0 ? self->send(peer, std::move(input)) : self->delayed_send(peer, net->delay, std::move(input));
       },
       [](const forward_requests&) {}, [](const forward_replies&) {}, [](const leaders_changed&) {},
       [=](const messages::map_news& news) {
@@ -45,6 +48,7 @@ link_handle::behavior_type wire(link_handle::pointer self, node_id from, node_id
         if (const auto there = cluster_behind(*net, from, to)) self->send(there, group_ordered{from, order});
       },
       [=](const messages::group_report& report) {
+        ++net->reports;
         if (const auto there = cluster_behind(*net, from, to)) self->send(there, group_reported{to, report});
       },
       [](const node_tick&) {},
@@ -94,7 +98,7 @@ struct node : actor_node {
 };
 
 struct fixture : test_coordinator_fixture<> {
-  explicit fixture(std::uint64_t seed = 1) : dice(seed) {
+  explicit fixture(std::uint64_t seed = 1, raft::read_mode wanted = raft::read_mode::lease) : dice(seed), reads(wanted) {
     std::vector<std::pair<std::string, std::string>> members;
     for (int i = 1; i <= 3; ++i) members.emplace_back("n" + std::to_string(i), "h:" + std::to_string(i));
     map = routing::form_cluster(members, partitions, 3);
@@ -124,6 +128,7 @@ struct fixture : test_coordinator_fixture<> {
     actor_nodes_settings settings;
     settings.raft.log_bytes_kept = 2000;
     settings.raft.log_bytes_max = 20'000;
+    settings.raft.reads = reads;
     settings.fatal = [](const error& e) { CAF_FAIL(e.message); };
     settings.make_gateway = [&](node_id) -> gateway_handle { return sys.spawn(listening_gateway, n.heard); };
     settings.make_link = [&](node_id from, node_id to) -> link_handle { return sys.spawn(wire, from, to, net); };
@@ -213,6 +218,7 @@ struct fixture : test_coordinator_fixture<> {
   }
 
   prng dice;
+  raft::read_mode reads;
   routing::partition_map map;
   std::shared_ptr<network> net = std::make_shared<network>();
   std::map<node_id, node> nodes;
@@ -300,6 +306,40 @@ CAF_TEST(a member that is dead is removed from all groups) {
   // Asked again it is so already; nothing is written.
   CAF_CHECK(!ask_to_remove(leader, "n" + std::to_string(dead.value)));
   CAF_CHECK(stored_map(leader) == changed);
+}
+
+// Orders are repeated every 100 ms; to confirm the leadership takes 160 ms.
+CAF_TEST(a group reports although its rounds take longer than orders are apart) {
+  fixture slow(1, raft::read_mode::read_index);
+  slow.net->delay = std::chrono::milliseconds(80);
+  const auto leader = slow.await_leader(1);
+  const node_id driver{leader.value % 3 + 1};
+  slow.pass(std::chrono::milliseconds(500));
+  slow.net->reports = 0;
+  for (int i = 0; i < 20; ++i) {
+    anon_send(slow.nodes[leader].cluster, group_ordered{driver, {partition_id{1}, slow.map.version, slow.map.placements[1].voters}});
+    slow.pass(std::chrono::milliseconds(100));
+  }
+  CAF_CHECK(slow.net->reports >= 5);
+}
+
+CAF_TEST(an order that is older than the map changes nothing) {
+  const auto leader = await_leader(1);
+  pass(std::chrono::milliseconds(200));
+  auto newer = map;
+  newer.version += 5;
+  anon_send(nodes[leader].cluster, map_heard{node_id{leader.value % 3 + 1}, {newer.version, newer}});
+  const auto voters_after = [&](std::uint64_t version) {
+    anon_send(nodes[leader].cluster, group_ordered{leader, {partition_id{1}, version, {leader}}});
+    pass(std::chrono::milliseconds(500));
+    self->send(net->raft_peers[leader].at(1), get_status{});
+    run_jobs();
+    std::string described;
+    self->receive([&](const replica_status& status) { described = status.description; });
+    return described;
+  };
+  CAF_CHECK(voters_after(newer.version - 1).find("voters") == std::string::npos);
+  CAF_CHECK(voters_after(newer.version).find("voters") != std::string::npos);
 }
 
 CAF_TEST(after the leader died another serves and a repeated write is applied once) {

@@ -37,20 +37,29 @@ partition_handle::behavior_type idle_partition(partition_handle::pointer self, r
           [](const drain&) {}};
 }
 
+link_handle::behavior_type idle_link(link_handle::pointer self) {
+  return {[](const peer_output&) {},           [](const forward_requests&) {},    [](const forward_replies&) {}, [](const leaders_changed&) {},
+          [](const messages::map_news&) {},    [](const messages::group_order&) {}, [](const messages::group_report&) {},
+          [](const node_tick&) {},             [=](const stop&) { self->quit(); }};
+}
+
 struct told {
   std::set<partition_id> by_gateway;
   std::size_t kept = 0;
+  std::uint64_t map_version = 0;
+  std::vector<messages::membership_reply> replies;
 };
 
 gateway_handle::behavior_type listening_gateway(gateway_handle::pointer, std::shared_ptr<told> heard) {
   return {[](const gateway_wiring&) {},  [](const partition_replies&) {}, [](const manager_requests&) {}, [](const leaders_changed&) {},
-          [](const peer_checked&) {},    [](const link_broken&) {},       [](const link_changed&) {},     [](const map_changed&) {},
+          [](const peer_checked&) {},    [](const link_broken&) {},       [](const link_changed&) {},
+          [=](const map_changed& news) { heard->map_version = news.map.version; },
           [](const links_changed&) {},
           [=](const replicas_changed& news) {
             heard->by_gateway.clear();
             for (const auto& [id, partition] : news.partitions) heard->by_gateway.insert(id);
           },
-          [](const membership_answered&) {}, [](const node_tick&) {}, [](const stop&) {}};
+          [=](const membership_answered& answered) { heard->replies.push_back(answered.reply); }, [](const node_tick&) {}, [](const stop&) {}};
 }
 
 data_keeper_handle::behavior_type listening_keeper(data_keeper_handle::pointer, std::shared_ptr<told> heard) {
@@ -103,6 +112,15 @@ struct fixture : test_coordinator_fixture<> {
     ++map.version;
     anon_send(host, map_changed{map});
     run();
+  }
+
+  node_id leader_known_to(const cluster_handle& asked, std::uint32_t p) {
+    node_id leader;
+    sched.run();
+    self->send(asked, get_status{});
+    sched.run();
+    self->receive([&](const node_status& status) { leader = status.leaders.at(p).leader; });
+    return leader;
   }
 
   bool is_recorded(std::uint32_t p) { return log->is_hosted(partition_id{p})->value_or(false); }
@@ -207,6 +225,70 @@ CAF_TEST(what was dropped does not come back by a crash) {
   const auto found = persistence::data_store::open(data_disk, partition_id{2}, [](const error& e) { CAF_FAIL(e.message); });
   CAF_CHECK((*found)->applied_index() == log_index{});
   CAF_CHECK(!(*found)->latest("k")->has_value());
+}
+
+// A link connects while the node still opens its replicas.
+CAF_TEST(a map that is heard of before the node has started is not lost) {
+  int links_made = 0;
+  const auto make_link = [&](const routing::member&) -> link_handle {
+    ++links_made;
+    return sys.spawn(idle_link);
+  };
+  const auto starting = sys.spawn(cluster_actor, cluster_settings{self_id, map, std::chrono::milliseconds(50), &silent_metrics(), &silent_log(), {}, make_link});
+  auto newer = map;
+  newer.members.push_back({newer.next_node, "n5", "h:5"});
+  ++newer.next_node;
+  newer.placements[2].target = {node_id{1}, node_id{3}, self_id};
+  ++newer.version;
+  anon_send(starting, map_heard{node_id{1}, {newer.version, newer}});
+  run();
+  // Those that there are come with the wiring: a second one to the same node would tell of connections that nobody uses.
+  CAF_CHECK_EQUAL(links_made, 0);
+  std::map<node_id, link_handle> links;
+  for (std::uint32_t peer = 1; peer <= 3; ++peer) links[node_id{peer}] = sys.spawn(idle_link);
+  anon_send(host, map_changed{map});
+  anon_send(starting, cluster_wiring{gateway, links, {}, {}, writer, host});
+  sched.run();
+  CAF_CHECK_EQUAL(links_made, 1);
+  CAF_CHECK_EQUAL(remembered, newer.version);
+  CAF_CHECK_EQUAL(heard->map_version, newer.version);
+  CAF_CHECK(is_recorded(2));
+  CAF_CHECK_EQUAL(openings, 1);
+  anon_send(starting, stop{});
+  run();
+}
+
+CAF_TEST(a replica that is gone leads nothing) {
+  const auto wired = sys.spawn(cluster_actor, cluster_settings{self_id, map, std::chrono::milliseconds(50), &silent_metrics(), &silent_log(), {}, nullptr});
+  replicas_changed held;
+  for (const std::uint32_t p : {0u, 2u}) {
+    held.raft_peers[partition_id{p}] = sys.spawn(idle_raft_peer);
+    held.partitions[partition_id{p}] = sys.spawn(idle_partition, held.raft_peers[partition_id{p}]);
+  }
+  anon_send(wired, cluster_wiring{gateway, {}, held.raft_peers, held.partitions, writer, host});
+  for (const std::uint32_t p : {0u, 2u}) anon_send(wired, leaders_changed{{{partition_id{p}, term_id{9}, self_id}}});
+  sched.run();
+  anon_send(wired, replicas_changed{});
+  anon_send(wired, leaders_heard{{{partition_id{2}, term_id{9}, node_id{1}}}});
+  anon_send(wired, membership_asked{7, {9, routing::remove_member{"n1"}}});
+  sched.run();
+  CAF_REQUIRE_EQUAL(heard->replies.size(), 1u);
+  CAF_CHECK(heard->replies[0].refusal && heard->replies[0].refusal->code == errc::not_leader);
+  CAF_CHECK(leader_known_to(wired, 0) == no_node);
+  CAF_CHECK(leader_known_to(wired, 2) == node_id{1});
+  anon_send(wired, stop{});
+  for (const auto& [id, partition] : held.partitions) anon_send(partition, stop{});
+  run();
+}
+
+// Its group let it go while it was down, in a term that it had begun alone.
+CAF_TEST(the word of a leader counts for a node whose own replica is of a later term and knows nobody) {
+  anon_send(cluster, leaders_changed{{{partition_id{2}, term_id{9}, no_node}}});
+  anon_send(cluster, leaders_heard{{{partition_id{2}, term_id{8}, node_id{1}}}});
+  CAF_CHECK(leader_known_to(cluster, 2) == node_id{1});
+  anon_send(cluster, leaders_changed{{{partition_id{2}, term_id{10}, node_id{3}}}});
+  anon_send(cluster, leaders_heard{{{partition_id{2}, term_id{8}, node_id{1}}}});
+  CAF_CHECK(leader_known_to(cluster, 2) == node_id{3});
 }
 
 CAF_TEST_FIXTURE_SCOPE_END()

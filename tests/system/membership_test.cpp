@@ -199,10 +199,8 @@ CAF_TEST(the one who leads the system partition dies while members change) {
   check(load, {nodes.endpoint(1), nodes.endpoint(2), nodes.endpoint(3)});
 }
 
-// KAHUNA_SEED repeats a run's choices.
+// KAHUNA_FULL=1 for many rounds; KAHUNA_SEED repeats a run's choices.
 CAF_TEST(members change while any node is killed at any moment) {
-  // Seed 649714: a replacement stood still with one replica to go, all nodes running. Not understood yet: until it is, when asked for.
-  if (!is_full()) return;
   const char* given = std::getenv("KAHUNA_SEED");
   const auto seed = given != nullptr ? std::strtoull(given, nullptr, 10) : static_cast<std::uint64_t>(history_now()) % 1'000'000;
   CAF_MESSAGE("KAHUNA_SEED=" << seed);
@@ -213,7 +211,7 @@ CAF_TEST(members change while any node is killed at any moment) {
   load.start();
   CAF_REQUIRE(load.wait_for_answers(200, milliseconds(10'000)));
   std::vector<int> members{1, 2, 3};
-  for (int round = 20; round > 0; --round) {
+  for (int round = is_full() ? 20 : 3; round > 0; --round) {
     const auto at = dice.below(members.size());
     const int going = members[at];
     const int coming = nodes.add_node();
@@ -249,7 +247,7 @@ CAF_TEST(members change while any node is killed at any moment) {
       became = nodes.status(members[0], command);
       return became == "added" || became == "removed" || became == "replaced";
     };
-    if (!eventually(milliseconds(60'000), is_done, milliseconds(100))) CAF_FAIL(command << " is " << became);
+    if (!eventually(milliseconds(60'000), is_done, milliseconds(100))) CAF_FAIL(command << " is " << became << ": " << nodes.order(members[0], "cluster").dump());
     CAF_REQUIRE(load.wait_for_answers(200, milliseconds(10'000)));
   }
   std::vector<std::string> endpoints;

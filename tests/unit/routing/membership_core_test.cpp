@@ -79,11 +79,13 @@ class world {
     return is_quiet();
   }
 
-  // The voters of each group are those that the map says, wherever it says that it is settled.
+  // The voters of each group are those that the map says, wherever it says that it is settled; and whoever is in a group is a member.
   void check() const {
     if (!stored) return;
     for (std::uint32_t p = 0; p < stored->partitions; ++p)
       if (stored->placements[p].is_settled()) CAF_CHECK(stored->placements[p].voters == groups_[p]);
+    for (const auto& group : groups_)
+      for (const auto node : group) CAF_CHECK(find_member(*stored, node) != nullptr);
     core_->check_invariants();
   }
 
@@ -96,6 +98,7 @@ class world {
   std::int64_t revision = -1;
   prng dice{5};
   std::uint64_t lost_in_100 = 0;
+  bool are_reports_late = false;  // that a group has agreed is not heard of yet
   int changes = 0;  // of groups
 
  private:
@@ -143,7 +146,7 @@ class world {
       ++changes;
     }
     group_report report{order.partition, order.version, group, true, is_able ? "" : "no quorum"};
-    if (is_lost()) report.is_settled = false;
+    if (is_lost() || are_reports_late) report.is_settled = false;
     core_->step(report, now);
   }
 
@@ -299,6 +302,26 @@ CAF_TEST(a new node that dies in the middle does not hold up the others for ever
   CAF_CHECK_EQUAL(w.refusal(remove_member{"n4"}), "");
   CAF_REQUIRE(w.become_quiet());
   CAF_CHECK_EQUAL(w.stored->members.size(), 4u);
+}
+
+// n3 votes already where the map still says that it is to: removed at once, it would leave n1 without a majority.
+CAF_TEST(who is taken out of a target stays a member until the group has let it go) {
+  world w(2, 1, 2);
+  static_cast<void>(w.ask(add_member{"n3", "h:3"}));
+  w.up.insert(node_id{3});
+  w.pass(milliseconds(100));
+  w.are_reports_late = true;
+  CAF_CHECK_EQUAL(w.refusal(remove_member{"n2"}), "");
+  w.pass(milliseconds(2000));
+  CAF_CHECK(w.group(0) == (std::vector<node_id>{node_id{1}, node_id{3}}));
+  CAF_CHECK(!w.stored->placements[0].is_settled());
+  CAF_CHECK_EQUAL(w.refusal(remove_member{"n3"}), "");
+  w.pass(milliseconds(20));
+  CAF_CHECK(find_member(*w.stored, "n3") != nullptr);
+  w.are_reports_late = false;
+  w.pass(milliseconds(5000));
+  CAF_CHECK(w.group(0) == std::vector<node_id>{node_id{1}});
+  CAF_CHECK_EQUAL(w.stored->members.size(), 1u);
 }
 
 CAF_TEST(whoever leads goes on whatever is lost) {
