@@ -238,6 +238,7 @@ def main():
     parser.add_argument("--footprint", type=int, metavar="KEYS", help="instead: memory and disk of a node after that many puts")
     parser.add_argument("--json", metavar="FILE", help="where every single result goes")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that no process is left behind
     if options.footprint:
         return footprints(options)
     found = measure(options)
