@@ -44,12 +44,13 @@ const std::map<std::string, layer>& layers() {
     l["client"] = {above(messages, {"messages/connection"}), {"caf"}};
     l["cli"] = {{"core/base", "core/kv", "core/routing", "core/txn", "client"}, {"boost", "nlohmann", "readline"}};
     l["bench"] = {{"core/base", "core/kv", "core/txn", "client"}, {"boost", "nlohmann"}};
+    l["bench/micro"] = {above(messages, {"messages/connection", "persistence"}), {"benchmark"}};
     return l;
   }();
   return all;
 }
 
-const std::set<std::string> libraries{"caf", "boost", "rocksdb", "httplib.h", "nlohmann", "prometheus", "readline", "spdlog", "xxhash.h"};
+const std::set<std::string> libraries{"benchmark", "caf", "boost", "rocksdb", "httplib.h", "nlohmann", "prometheus", "readline", "spdlog", "xxhash.h"};
 
 // Headers of the standard library that bring in what a core may not touch.
 const std::set<std::string> impure{"<thread>", "<mutex>", "<atomic>", "<condition_variable>", "<future>", "<random>",
