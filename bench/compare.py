@@ -97,7 +97,9 @@ class Cluster:
             if probe():
                 return
             time.sleep(0.1)
-        sys.exit(f"{type(self).__name__} did not start within 30 s; its output is in {self.directory}")
+        # The directory goes with the cluster, so what they said is said here.
+        said = "".join(open(os.path.join(self.directory, f"log{i}")).read()[-1000:] for i in range(len(self.processes)))
+        sys.exit(f"{type(self).__name__} did not start within 30 s; the end of its output:\n{said}")
 
     def footprint(self):
         return {
