@@ -475,10 +475,7 @@ void take_data(self_pointer self, const caf::io::new_data_msg& message) {
     if (wrong) return close_for(self, *session, "malformed input", *wrong);
   }
   if (const auto& wrong = session->reader.failure()) return close_for(self, *session, "malformed input", wrong->message);
-  if (const auto wanted = session->reader.wanted_bytes(); wanted != session->read_bytes) {
-    session->read_bytes = wanted;
-    self->configure_read(session->handle, caf::io::receive_policy::at_most(wanted));
-  }
+  if (const auto size = session->reader.take_read_size()) self->configure_read(session->handle, caf::io::receive_policy::at_most(*size));
   if (!session->reader.has_partial_frame())
     session->frame_began_at = instant{};
   else if (session->frame_began_at == instant{})

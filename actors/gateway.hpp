@@ -72,7 +72,6 @@ struct gateway_session {
   caf::io::connection_handle handle;
   messages::frame_reader reader;
   messages::frame_writer writer;
-  std::size_t read_bytes = messages::read_bytes_max;
   phase in = phase::handshake;
   instant opened_at;
   instant heard_at;

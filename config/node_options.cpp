@@ -186,13 +186,17 @@ class reader {
     if (const auto complaint = take(found->second.value)) fail(found->second, *complaint);
   }
 
+  // `into`: a number, or an optional one.
   template <class Number>
   void number(const std::string& name, Number& into, std::uint64_t least, std::uint64_t most) {
     text(name, [&](const std::string& value) -> std::optional<std::string> {
       const auto parsed = parse_number(value);
       if (!parsed || *parsed < least || *parsed > most)
         return "is no whole number from " + std::to_string(least) + " to " + std::to_string(most);
-      into = static_cast<Number>(*parsed);
+      if constexpr (requires { into.value(); })
+        into = static_cast<typename Number::value_type>(*parsed);
+      else
+        into = static_cast<Number>(*parsed);
       return std::nullopt;
     });
   }
@@ -311,10 +315,7 @@ result<node_options> parse(const settings& given) {
     options.ephemeral_max_bytes = *bytes;
     return std::nullopt;
   });
-  constexpr std::uint32_t not_given = 257;
-  auto partition_threads = not_given;
-  read.number("partition-threads", partition_threads, 0, not_given - 1);
-  if (partition_threads != not_given) options.partition_threads = partition_threads;
+  read.number("partition-threads", options.partition_threads, 0, 256);
   read.text("join", [&](const std::string& value) { return take_endpoint(value, options.join.emplace()); });
   read.text("zone", [&](const std::string& value) -> std::optional<std::string> {
     if (!is_name(value)) return "is no name of 1 to 64 letters, digits, '-', '_' or '.'";

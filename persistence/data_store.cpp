@@ -233,7 +233,7 @@ void data_store::apply(const kv::applied_effects& effects) {
     for (const auto& removal : *effects.removals) {
       auto key = versions_key(removal.key);
       append_version(key, removal.revision, removal.is_tombstone);
-      note_collected(removal.key);
+      collected_keys_.set(place_among_collected(removal.key));
       collect_erase(family::main, std::move(key));
     }
   }
@@ -241,7 +241,7 @@ void data_store::apply(const kv::applied_effects& effects) {
     auto key = versions_key(mutation.key);
     append_version(key, mutation.version.revision, mutation.version.is_tombstone);
     auto record = encode_record(key, mutation.version);
-    note_collected(mutation.key);
+    collected_keys_.set(place_among_collected(mutation.key));
     collect_put(family::main, std::move(key), std::move(record));
   }
   if (effects.transactions != nullptr) collect(*effects.transactions);
@@ -284,8 +284,8 @@ void data_store::collect_erase(family where, std::string key) {
   collected_.push_back({where, std::move(key), std::nullopt});
 }
 
-void data_store::note_collected(std::string_view user_key) {
-  collected_keys_.set(std::hash<std::string_view>()(user_key) % collected_keys_.size());
+std::size_t data_store::place_among_collected(std::string_view user_key) const {
+  return std::hash<std::string_view>()(user_key) % collected_keys_.size();
 }
 
 // In the order of the keys: what is inserted beside the last one costs the store a part of what it costs anywhere.
@@ -303,7 +303,7 @@ void data_store::write_collected() const {
 }
 
 void data_store::write_collected_of(std::string_view user_key) const {
-  if (collected_keys_.test(std::hash<std::string_view>()(user_key) % collected_keys_.size())) write_collected();
+  if (collected_keys_.test(place_among_collected(user_key))) write_collected();
 }
 
 result<kv::stored_transactions> data_store::load_transactions() const {

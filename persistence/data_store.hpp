@@ -93,7 +93,7 @@ class data_store final : public kv::partition_store {
   error damaged(std::string_view key, const std::string& what) const;
   void collect_put(family where, std::string key, std::string value);
   void collect_erase(family where, std::string key);
-  void note_collected(std::string_view user_key);
+  std::size_t place_among_collected(std::string_view user_key) const;
   void write_collected() const;
   // Requires that only versions of this key are to be read.
   void write_collected_of(std::string_view user_key) const;

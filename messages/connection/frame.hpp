@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/base/errc.hpp"
@@ -45,8 +46,13 @@ class frame_reader {
 
   bool has_partial_frame() const { return taken_ < buffer_.size(); }
 
-  // How much is to be read at a time from now on, where nothing more can be taken of what there is.
-  std::size_t wanted_bytes() const { return missing_bytes_ > 4 * read_bytes_max ? large_read_bytes_max : read_bytes_max; }
+  // How much is to be read at a time from now on, where that has changed since it was asked last; it begins with read_bytes_max. To be asked
+  // when nothing more can be taken of what there is.
+  std::optional<std::size_t> take_read_size() {
+    const auto wanted = missing_bytes_ > 4 * read_bytes_max ? large_read_bytes_max : read_bytes_max;
+    if (std::exchange(read_size_, wanted) == wanted) return std::nullopt;
+    return wanted;
+  }
 
  private:
   static constexpr std::size_t kept_capacity_bytes = 256 * 1024;
@@ -55,6 +61,7 @@ class frame_reader {
   std::string buffer_;
   std::size_t taken_ = 0;          // bytes of buffer_ that were given out as frames
   std::size_t missing_bytes_ = 0;  // of the frame that is under way
+  std::size_t read_size_ = read_bytes_max;
   std::optional<error> failure_;
 };
 

@@ -165,7 +165,6 @@ void outbound_connection::greet() {
   owner_->configure_read(handle_, caf::io::receive_policy::at_most(read_bytes_max));
   reader_ = frame_reader(settings_.frame_bytes_max);
   writer_ = frame_writer();
-  read_bytes_ = read_bytes_max;
   phase_ = phase::greeting;
   send(frame_kind::hello, settings_.hello);
   flush();
@@ -189,9 +188,8 @@ bool outbound_connection::take(const caf::io::new_data_msg& message) {
   }
   if (const auto& wrong = reader_.failure()) {
     lose({errc::unavailable, settings_.address + ": " + wrong->message}, false);
-  } else if (const auto wanted = reader_.wanted_bytes(); wanted != read_bytes_) {
-    read_bytes_ = wanted;
-    owner_->configure_read(handle_, caf::io::receive_policy::at_most(wanted));
+  } else if (const auto size = reader_.take_read_size()) {
+    owner_->configure_read(handle_, caf::io::receive_policy::at_most(*size));
   }
   return true;
 }

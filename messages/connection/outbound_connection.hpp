@@ -135,7 +135,6 @@ class outbound_connection {
   caf::io::connection_handle handle_;
   frame_reader reader_;
   frame_writer writer_;
-  std::size_t read_bytes_ = read_bytes_max;
   instant heard_at_{};
   instant pinged_at_{};
 };
