@@ -23,8 +23,8 @@ class log_device {
   virtual std::uint64_t incarnation_of(node_id peer) const = 0;
   virtual std::optional<error> remember_peer(node_id peer, std::uint64_t incarnation) = 0;
 
-  // Writes down that a replica of the partition is hosted from now on, or that it is not any more: then its log goes, and its hard state
-  // stays, for the case that it is hosted again. Durable when it returns, with all that was added before.
+  // Writes down that a replica of the partition is hosted from now on, or that it is not any more: then its log goes; its hard state
+  // and where its log ended stay, for the case that it is hosted again. Durable when it returns, with all that was added before.
   virtual std::optional<error> record_replica(partition_id partition, bool is_hosted) = 0;
 };
 

@@ -52,6 +52,20 @@ std::string slot_of(std::uint64_t number) {
   return slot;
 }
 
+// Leaves `into` as it is where there is no such record.
+template <class T>
+std::optional<error> read_record(const ordered_store& store, partition_id partition, char kind, const std::string& what, T& into) {
+  const auto key = key_of(partition.value, kind);
+  const auto record = store.get(family::main, key);
+  if (!record) return record.error();
+  if (!*record) return std::nullopt;
+  auto decoded = decode_record<T>(key, **record);
+  if (!decoded)
+    return error{errc::data_corrupted, "the " + what + " of partition " + std::to_string(partition.value) + " is damaged: " + decoded.error().message};
+  into = std::move(*decoded);
+  return std::nullopt;
+}
+
 result<std::uint64_t> read_number(const ordered_store& store, const std::string& key) {
   auto found = store.get(family::main, key);
   if (!found) return found.error();
@@ -165,31 +179,16 @@ result<raft::initial_state> raft_log_store::load(partition_id partition, log_ind
                                                  const raft::log_start& snapshot) const {
   raft::initial_state found;
   found.applied_index = applied_index;
-  const auto read = [&](char kind, auto& into, const std::string& what) -> std::optional<error> {
-    const auto key = key_of(partition.value, kind);
-    const auto record = store_->get(family::main, key);
-    if (!record) return record.error();
-    if (!*record) return std::nullopt;
-    auto decoded = decode_record<std::decay_t<decltype(into)>>(key, **record);
-    if (!decoded)
-      return error{errc::data_corrupted, "the " + what + " of partition " + std::to_string(partition.value) +
-                                             " is damaged: " + decoded.error().message};
-    into = std::move(*decoded);
-    return std::nullopt;
-  };
-  if (auto failure = read('H', found.state, "hard state")) return *failure;
+  if (auto failure = read_record(*store_, partition, 'H', "hard state", found.state)) return *failure;
+  if (auto failure = read_record(*store_, partition, 'D', "dropped log's end", found.dropped)) return *failure;
   raft::log_start start;
-  if (auto failure = read('S', start, "log's start")) return *failure;
+  if (auto failure = read_record(*store_, partition, 'S', "log's start", start)) return *failure;
   found.start = start.at;
   found.members = std::move(start.members);
 
-  const auto cursor = store_->cursor(family::main);
-  cursor->seek_back(entry_key(partition, log_index{~std::uint64_t{0}}));
-  const auto first_key = entry_key(partition, log_index{0});
-  found.last_index = found.start.index;
-  if (cursor->is_valid() && cursor->key() > first_key && cursor->key().size() == first_key.size())
-    found.last_index = std::max(found.last_index, log_index{read_be64(cursor->key().data() + first_key.size() - 8)});
-  if (const auto damage = cursor->damage()) return *damage;
+  const auto last = last_index(partition, found.start.index);
+  if (!last) return last.error();
+  found.last_index = *last;
 
   // A snapshot was installed, and the crash came before the log was told: where it has not led there, nothing of it counts.
   if (const auto at = snapshot.at; at.index > found.start.index) {
@@ -209,11 +208,22 @@ result<raft::initial_state> raft_log_store::load(partition_id partition, log_ind
     return damaged_entry(partition, found.last_index, "the data was applied up to entry " + std::to_string(applied_index.value) +
                                                           ", which the log does not have");
   if (found.last_index == found.start.index) return found;
+  const auto cursor = store_->cursor(family::main);
   for (cursor->seek(entry_key(partition, found.start.index + 1)); cursor->is_valid() && cursor->key().starts_with(key_of(partition.value, 'E'));
        cursor->next())
     found.log_bytes += cursor->value().size();
   if (auto failure = check_entries(partition, std::max(applied_index, found.start.index + 1), found)) return *failure;
   return found;
+}
+
+// Of the last entry, or `start` where there is none behind it.
+result<log_index> raft_log_store::last_index(partition_id partition, log_index start) const {
+  const auto cursor = store_->cursor(family::main);
+  cursor->seek_back(entry_key(partition, log_index{~std::uint64_t{0}}));
+  const auto first_key = entry_key(partition, log_index{0});
+  const bool is_entry = cursor->is_valid() && cursor->key() > first_key && cursor->key().size() == first_key.size();
+  if (const auto damage = cursor->damage()) return *damage;
+  return is_entry ? std::max(start, log_index{read_be64(cursor->key().data() + first_key.size() - 8)}) : start;
 }
 
 // Whatever may still be applied or sent must be whole and in order.
@@ -286,10 +296,27 @@ std::optional<error> raft_log_store::record_replica(partition_id partition, bool
   const auto key = key_of(partition.value, 'R');
   batch_->put(family::main, key, encode_record(key, is_hosted));
   if (!is_hosted) {
+    const auto end = end_of_dropped(partition);
+    if (!end) return end.error();
+    const auto end_key = key_of(partition.value, 'D');
+    batch_->put(family::main, end_key, encode_record(end_key, *end));
     batch_->erase_range(family::main, entry_key(partition, log_index{0}), key_of(partition.value, 'F'));
     batch_->erase(family::main, key_of(partition.value, 'S'));
   }
   return commit();
+}
+
+// Where the log ends, or an earlier one that was dropped and not yet regained. What was added and is not committed does not count:
+// nothing was promised of it.
+result<raft::log_position> raft_log_store::end_of_dropped(partition_id partition) const {
+  raft::log_position earlier;
+  if (auto failure = read_record(*store_, partition, 'D', "dropped log's end", earlier)) return *failure;
+  raft::log_start start;
+  if (auto failure = read_record(*store_, partition, 'S', "log's start", start)) return *failure;
+  const auto last = last_index(partition, start.at.index);
+  if (!last) return last.error();
+  const auto end = *last == start.at.index ? start.at : raft::log_position{*last, reader(partition)->term_at(*last)};
+  return end.is_up_to_date_with(earlier) ? end : earlier;
 }
 
 result<std::optional<bool>> raft_log_store::is_hosted(partition_id partition) const {

@@ -6,6 +6,7 @@
 //            | partition:be32 'H'            → hard_state
 //            | partition:be32 'S'            → log_start: entries up to there are gone
 //            | partition:be32 'R'            → bool: a replica was made here after the cluster was formed (true), or was dropped
+//            | partition:be32 'D'            → log_position: where the log ended of one that was dropped
 //            | 0xFFFFFFFF 'B'                → number of the last batch
 //            | 0xFFFFFFFF 'P' node:be32      → incarnation of that node, as first heard
 //
@@ -75,6 +76,8 @@ class raft_log_store final : public log_device {
  private:
   class partition_reader;
 
+  result<log_index> last_index(partition_id partition, log_index start) const;
+  result<raft::log_position> end_of_dropped(partition_id partition) const;
   std::optional<error> check_entries(partition_id partition, log_index from, const raft::initial_state& found) const;
 
   raft_log_store(std::shared_ptr<ordered_store> store, std::unique_ptr<synced_mark> mark, std::uint64_t batch_number,

@@ -36,6 +36,9 @@ struct progress {
   log_index next_index;
   bool is_probe_under_way = false;  // until its answer, or the next heartbeat, which repeats it
   std::uint64_t acked_round = 0;
+  // The last round that was opened before it was taken in. What answers that, or an older one, may come of a replica that this node had
+  // before, in the same term, and dropped.
+  std::uint64_t round_before = 0;
   instant heard_at{};     // the last answer of any kind in this term
   instant advanced_at{};  // the last time that match_index rose, or the pipeline was empty
 

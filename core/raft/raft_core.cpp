@@ -13,7 +13,7 @@ raft_core::raft_core(node_id self, configuration founders, raft_options options,
                      const log_reader& log, prng dice, instant now)
     : self_(self), options_(options), dice_(dice), now_(now), state_(found.state),
       log_(log, found),
-      configurations_(found.start.index, found.start.index == log_index{} ? std::move(founders) : found.members), commit_index_(found.applied_index), handed_index_(found.applied_index),
+      configurations_(found.start.index, found.start.index == log_index{} ? std::move(founders) : found.members), dropped_(found.dropped), commit_index_(found.applied_index), handed_index_(found.applied_index),
       applied_index_(found.applied_index), flushed_index_(found.applied_index), role_(follower_state{}), leader_heard_at_(now), vote_blackout_until_(now) {
   KAHUNA_CHECK(found.start.index <= found.applied_index && found.applied_index <= found.last_index, found.start.index,
                found.applied_index, found.last_index);

@@ -90,6 +90,7 @@ class raft_core {
  private:
   struct follower_state {
     node_id leader;
+    std::uint64_t round = 0;  // the last of the leader's rounds that was heard of
   };
   struct candidate_state {
     bool is_pre_vote = true;
@@ -182,6 +183,7 @@ class raft_core {
   // --- raft_membership.cpp
   bool is_change_committed() const;
   bool may_campaign() const;
+  bool has_regained() const;
   void find_configurations(const log_reader& log, log_index last_index);
   void note_configuration(const log_entry& entry);
   void publish_configuration(ready& out);
@@ -241,6 +243,7 @@ class raft_core {
   void take_snapshot_request(node_id peer, const install_snapshot_request& request);
   void take_snapshot_stored(const snapshot_stored& input);
   void take_snapshot_installed(const snapshot_installed& input);
+  void acknowledge_state(node_id leader, log_index upto);
 
   // --- raft_read.cpp
   void take_read(const read& input);
@@ -259,6 +262,7 @@ class raft_core {
   hard_state state_;
   raft_log log_;
   configuration_history configurations_;
+  const log_position dropped_;  // by a replica that this node had before
   std::pair<std::uint64_t, bool> published_configuration_;  // its version, and whether it was committed
   log_index commit_index_;
   log_index handed_index_;

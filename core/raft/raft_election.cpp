@@ -54,6 +54,7 @@ void raft_core::become_leader() {
 void raft_core::on_election_tick() {
   // Alone there is nobody to ask, and nobody to disturb once it is committed: who left it alone led until then, and this replica may
   // be bound to its lease.
+  if (!has_regained()) return;
   const bool is_certain = is_change_committed() || KAHUNA_PLANTED("raft.alone_before_it_is_committed");
   if (is_alone() && role() == role_kind::follower && is_certain) return campaign(campaign_kind::vote);
   if (now_ < election_deadline_ || is_leaving_ || !may_campaign()) return;
@@ -134,15 +135,17 @@ void raft_core::take_vote_request(node_id peer, const vote_request& request) {
     if (request.is_pre_vote) send_when_durable(peer, vote_response{state_.term, false, true}, {});
     return;
   }
-  const bool is_log_up_to_date = KAHUNA_PLANTED("raft.vote_for_a_stale_log") || request.last_log_term > log_.last_term() ||
-                                 (request.last_log_term == log_.last_term() && request.last_log_index >= log_.last_index());
+  const bool is_log_up_to_date = KAHUNA_PLANTED("raft.vote_for_a_stale_log") ||
+                                 log_position{request.last_log_index, request.last_log_term}.is_up_to_date_with({log_.last_index(), log_.last_term()});
+  if (!has_regained()) KAHUNA_SOMETIMES("raft.no_vote_before_the_log_is_regained");
+  const bool may_be_given = is_log_up_to_date && has_regained();
   if (request.is_pre_vote) {
-    const bool is_granted = request.term > state_.term && is_log_up_to_date;
+    const bool is_granted = request.term > state_.term && may_be_given;
     return send_when_durable(peer, vote_response{is_granted ? request.term : state_.term, is_granted, true}, {});
   }
   if (request.term > state_.term) become_follower(request.term, no_node);
   const bool may_vote = state_.voted_for == no_node || state_.voted_for == peer || KAHUNA_PLANTED("raft.two_votes_in_a_term");
-  const bool is_granted = request.term == state_.term && may_vote && is_log_up_to_date;
+  const bool is_granted = request.term == state_.term && may_vote && may_be_given;
   if (is_granted) {
     // Whoever only asks around may still give its vote.
     if (role() == role_kind::candidate) become_follower(state_.term, no_node);

@@ -43,6 +43,7 @@ struct initial_state {
   // was told. The first write does that.
   bool is_log_obsolete = false;
   configuration members;  // as of `start`, where that is not 0
+  log_position dropped;   // where the log ended of a replica that this node had before and dropped; {}: there was none
 };
 
 class raft_log {

@@ -32,12 +32,20 @@ bool raft_core::is_change_committed() const { return configurations_.latest().in
 // Also who is left out by configurations that may still be overwritten: it may be the only one who has them, and can lead on until they
 // are committed [Ongaro14 §4.2.2]. After a restart it knows less of what is.
 bool raft_core::may_campaign() const {
+  if (!has_regained()) return false;
   for (auto index = configurations_.latest().index;;) {
     const auto& known = configurations_.at(index);
     if (known.members.is_voter(self_)) return true;
     if (known.index <= commit_index_) return false;
     index = known.index - 1;
   }
+}
+
+// Whether it holds again all that a replica which this node had before and dropped had promised to hold. Until then it learns what the group
+// was long ago, and would decide by configurations that are over: it may have been the only voter once, or others who learn it as well.
+// Once its log is as up to date as the one that went, it has every committed entry that that one had, and the configurations among them.
+bool raft_core::has_regained() const {
+  return log_position{log_.last_index(), log_.last_term()}.is_up_to_date_with(dropped_) || KAHUNA_PLANTED("raft.speaks_before_it_has_regained");
 }
 
 // --- what was found and what comes with the log ---------------------------------------------------------------------
@@ -96,6 +104,7 @@ void raft_core::keep_followers() {
   const std::pair state{configurations_.version(), configurations_.at(commit_index_).index};
   if (state != leading.followers_as_of) {
     leading.followers_as_of = state;
+    bool is_any_new = false;
     const auto wanted = configurations_.members_since(commit_index_);
     for (const auto node : wanted) {
       if (node == self_) continue;
@@ -110,8 +119,11 @@ void raft_core::keep_followers() {
       found->second.next_index = log_.last_index() + 1;
       found->second.heard_at = now_;  // its grace: a whole election timeout to be heard of
       found->second.advanced_at = now_;
-      leading.is_broadcast_due = true;
+      found->second.round_before = leading.round;
+      is_any_new = true;
     }
+    // A round that only who is here now can answer. The first one of a leader comes with its no-op.
+    if (is_any_new && leading.round != 0) open_round();
     for (auto& [node, follower] : leading.followers)
       if (!std::binary_search(wanted.begin(), wanted.end(), node) && !follower.leaves_at) follower.leaves_at = now_ + 2 * options_.election_timeout;
   }

@@ -45,6 +45,8 @@ void raft_core::take_append_request(node_id peer, const append_request& request)
   if (request.term < state_.term)
     return send_when_durable(peer, append_response{state_.term, request.round, false, {}, request.prev_log_index, {}, {}}, {});
   if (!take_leader(peer, request.term)) return;
+  auto& following = std::get<follower_state>(role_);
+  following.round = std::max(following.round, request.round);
 
   const auto prev = request.prev_log_index;
   // Behind the start everything is committed, so the leader has it too: it may go on from there.
@@ -93,6 +95,10 @@ void raft_core::take_append_response(node_id peer, const append_response& respon
   const auto found = leading->followers.find(peer);
   if (found == leading->followers.end()) return;
   auto& follower = found->second;
+  if (response.round <= follower.round_before && !KAHUNA_PLANTED("raft.earlier_life_counts")) {
+    KAHUNA_SOMETIMES("raft.answer_of_an_earlier_life");
+    return;
+  }
   follower.heard_at = now_;
   follower.acked_round = std::max(follower.acked_round, response.round);
 

@@ -183,7 +183,7 @@ void raft_core::take_snapshot_request(node_id peer, const install_snapshot_reque
   if (at.index <= commit_index_ || (at.index <= log_.last_index() && log_.term_at(at.index) == at.term)) {
     incoming_.reset();
     commit_index_ = std::max(commit_index_, at.index);
-    return send_when_durable(peer, append_response{state_.term, 0, true, at.index, {}, {}, {}}, at.index);
+    return acknowledge_state(peer, at.index);
   }
   const auto answer = [&](bool is_restarted) {
     const auto next = incoming_ ? incoming_->stored : 0;
@@ -241,7 +241,13 @@ void raft_core::take_snapshot_installed(const snapshot_installed& input) {
   flushed_index_ = at.index;
   take_applied(at.index);
   if (leader() != no_node && leader() != self_)
-    send_when_durable(leader(), append_response{state_.term, 0, true, at.index, {}, {}, {}}, at.index);
+    acknowledge_state(leader(), at.index);
+}
+
+// It answers no append. But its sender follows the leader after the last round that it has heard of, so it counts as an answer to that;
+// where it has heard of none since its start, the next heartbeat brings the leader to the same.
+void raft_core::acknowledge_state(node_id leader, log_index upto) {
+  send_when_durable(leader, append_response{state_.term, std::get<follower_state>(role_).round, true, upto, {}, {}, {}}, upto);
 }
 
 }  // namespace kahuna::raft

@@ -45,6 +45,8 @@ struct log_position {
   term_id term;
 
   friend bool operator==(const log_position&, const log_position&) = default;
+  // Whether a log that ends here is at least as up to date as one that ends there [Ongaro14 §3.6.1].
+  bool is_up_to_date_with(const log_position& other) const { return term > other.term || (term == other.term && index >= other.index); }
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {

@@ -125,7 +125,7 @@ routing::partition_map changed_map() {
 
 messages::membership_request sample_membership_request() { return {300, routing::replace_member{"n2", "n4", "h4:1"}}; }
 messages::membership_reply sample_membership_reply() { return {300, error{errc::unavailable, "no majority"}, node_id{4}, changed_map()}; }
-messages::map_news sample_map_news() { return {300, changed_map()}; }
+messages::map_news sample_map_news() { return {300, changed_map(), 299}; }
 messages::group_order sample_group_order() { return {partition_id{5}, 300, {node_id{1}, node_id{3}}}; }
 messages::group_report sample_group_report() { return {partition_id{5}, 300, {node_id{1}, node_id{3}}, true, "not enough answer"}; }
 

@@ -38,6 +38,7 @@ raft::hard_state sample_hard_state() { return {term_id{300}, node_id{2}}; }
 identity sample_identity() { return {identity::format_version_now, node_id{2}, 5, sample_map(), true, false, sample_map()}; }
 raft::configuration sample_members() { return {{node_id{1}, node_id{300}}, {node_id{2}}, {node_id{70'000}}}; }
 raft::log_start sample_start() { return {{log_index{9}, term_id{300}}, sample_members()}; }
+raft::log_position sample_position() { return {log_index{9}, term_id{300}}; }
 std::uint64_t sample_number() { return 300; }
 
 kv::write_batch sample_batch() {
@@ -138,6 +139,7 @@ std::vector<fuzz_target> record_targets() {
           {"log_entry", fuzz_record<raft::log_entry>, encoded_sample<sample_entry>},
           {"hard_state", fuzz_record<raft::hard_state>, encoded_sample<sample_hard_state>},
           {"log_start", fuzz_record<raft::log_start>, encoded_sample<sample_start>},
+          {"log_position", fuzz_record<raft::log_position>, encoded_sample<sample_position>},
           {"configuration", fuzz_configuration, configuration_seeds},
           {"identity", fuzz_record<identity>, encoded_sample<sample_identity>},
           {"number", fuzz_record<std::uint64_t>, encoded_sample<sample_number>},

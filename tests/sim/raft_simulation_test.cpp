@@ -23,7 +23,7 @@ std::uint64_t number_of(const char* variable, std::uint64_t otherwise) {
 
 CAF_TEST(nothing acknowledged is lost and no read is stale under faults) {
   std::size_t acknowledged = 0, reads = 0, lease_checks = 0, terms = 0, snapshots = 0, handovers = 0;
-  std::size_t changes = 0, overwritten = 0, joint_snapshots = 0;
+  std::size_t changes = 0, overwritten = 0, joint_snapshots = 0, new_lives = 0;
   const char* only = std::getenv("KAHUNA_SIM_SEED");
   const auto first = number_of("KAHUNA_SIM_SEED", number_of("KAHUNA_SIM_FIRST_SEED", 1));
   const auto last = only != nullptr ? first : first + number_of("KAHUNA_SIM_SEEDS", 300) - 1;
@@ -40,10 +40,11 @@ CAF_TEST(nothing acknowledged is lost and no read is stale under faults) {
     changes += simulation.changes();
     overwritten += simulation.changes_overwritten();
     joint_snapshots += simulation.joint_snapshots();
+    new_lives += simulation.lives_begun_anew();
   }
   CAF_MESSAGE("acknowledged " << acknowledged << ", reads " << reads << ", checks under a lease " << lease_checks << ", terms led " << terms
                               << ", snapshots installed " << snapshots << ", handovers begun " << handovers << ", configurations committed " << changes << ", taken back "
-                              << overwritten << ", snapshots of joint ones " << joint_snapshots);
+                              << overwritten << ", snapshots of joint ones " << joint_snapshots << ", replicas dropped " << new_lives);
   // The faults must leave room for what they are to disturb.
   CAF_CHECK(acknowledged > 50 * (last - first + 1));
   CAF_CHECK(reads > 0);
@@ -53,6 +54,7 @@ CAF_TEST(nothing acknowledged is lost and no read is stale under faults) {
   CAF_CHECK(changes > 2 * (last - first + 1) || only != nullptr);
   CAF_CHECK(overwritten > 0 || only != nullptr);
   CAF_CHECK(joint_snapshots > 0 || only != nullptr);
+  CAF_CHECK(new_lives > 0 || only != nullptr);
   CAF_CHECK(terms > 2 * (last - first + 1) || only != nullptr);
 }
 

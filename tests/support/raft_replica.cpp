@@ -21,7 +21,7 @@ term_id simulated_disk::term_at(log_index index) const {
 }
 
 raft::initial_state simulated_disk::found() const {
-  raft::initial_state found{state, start, last_index(), applied_index, 0, false, members};
+  raft::initial_state found{state, start, last_index(), applied_index, 0, false, members, dropped};
   if (snapshot.at.index > start.index && term_at(snapshot.at.index) != snapshot.at.term) {
     found.start = snapshot.at;
     found.members = snapshot.members;
@@ -57,8 +57,11 @@ raft_replica::raft_replica(node_id self, std::vector<node_id> founders, raft::ra
 void raft_replica::drop() {
   KAHUNA_CHECK(!is_up());
   const auto state = disk_.state;
+  const raft::log_position end = disk_.entries.empty() ? disk_.start : raft::log_position{disk_.last_index(), disk_.entries.back().term};
+  const auto dropped = end.is_up_to_date_with(disk_.dropped) ? end : disk_.dropped;
   disk_ = {};
   disk_.state = state;
+  disk_.dropped = dropped;
   founders_ = {};
 }
 

@@ -30,6 +30,7 @@ class simulated_disk final : public raft::log_reader {
   log_index applied_index;              // as of the data's last flush
   raft::configuration members;          // as of `start`, where that is not 0
   raft::log_start snapshot;             // that the data began with
+  raft::log_position dropped;           // where the log ended that went with a replica before
 };
 
 class raft_replica {
@@ -47,7 +48,7 @@ class raft_replica {
   // Whatever was not synced is lost, except that the first `writes_kept` of the writes under way made it to the disk.
   void crash(std::size_t writes_kept = 0);
 
-  // Requires that it is down. It was dropped: all goes but its hard state, and it was no founder.
+  // Requires that it is down. It was dropped: all goes but its hard state and where its log ended, and it was no founder.
   void drop();
 
   // Steps and checks the invariants.

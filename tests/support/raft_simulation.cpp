@@ -378,6 +378,7 @@ void raft_simulation::inject_faults() {
     const auto learners = draw_learners(voters);
     for (std::size_t i = 0; i < members_.size(); ++i) ask_for_change(i, voters, learners);
   }
+  drop_who_is_let_go();
   for (auto& m : members_) {
     if (!falls_due(options_.flush_interval_ms) || !m.replica->is_up() || m.is_paused || m.replaced) continue;
     const auto upto = m.replica->core().applied_index();
@@ -474,6 +475,30 @@ void raft_simulation::note_change(const raft::log_entry& entry) {
       holders.insert(m.replica->id());
   KAHUNA_CHECK(members.has_quorum(holders), "a configuration was committed without a quorum of its own", entry.index, options_.describe());
   changes_[entry.index] = members;
+}
+
+// As the partition map would say it: the last configuration that was committed names others alone, and nobody has heard of a later one.
+bool raft_simulation::is_let_go(std::size_t i) const {
+  if (changes_.empty()) return false;
+  const auto& [last, settled] = *changes_.rbegin();
+  const auto id = members_[i].replica->id();
+  if (settled.is_joint() || !settled.learners.empty() || settled.is_voter(id)) return false;
+  const auto has_later = [&, last = last](const member& m) { return m.configuration.index > last; };
+  return std::none_of(members_.begin(), members_.end(), has_later);
+}
+
+// Soon, so that its node is taken in again while answers of the replica that it had are still on their way.
+void raft_simulation::drop_who_is_let_go() {
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    auto& m = members_[i];
+    const bool has_any = m.replica->is_up() && m.replica->core().last_index() != log_index{};
+    if (!has_any || m.is_paused || !is_let_go(i) || !dice_.chance(1, 20)) continue;
+    m.replica->crash();
+    m.replica->drop();
+    m.replaced.reset();
+    start(i);
+    ++lives_begun_anew_;
+  }
 }
 
 // Somebody else than now, where there is somebody; then all of them have what was acknowledged.

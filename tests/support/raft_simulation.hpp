@@ -60,6 +60,7 @@ class raft_simulation {
   std::size_t changes() const { return changes_.size(); }  // configurations that were committed
   std::size_t changes_overwritten() const { return changes_overwritten_; }  // that were in force somewhere, and taken back
   std::size_t joint_snapshots() const { return joint_snapshots_; }  // installed as of the middle of a change
+  std::size_t lives_begun_anew() const { return lives_begun_anew_; }  // of replicas that were let go and dropped
   std::size_t terms_led() const { return leader_of_term_.size(); }
   // Of everything that was applied, in its order.
   std::uint64_t digest() const { return digest_; }
@@ -131,6 +132,8 @@ class raft_simulation {
   void ask_for_change(std::size_t i, std::vector<node_id> voters, std::vector<node_id> learners);
   void check_configuration(member& m, const raft::configuration_change& change);
   void note_change(const raft::log_entry& entry);
+  bool is_let_go(std::size_t i) const;
+  void drop_who_is_let_go();
   void finish_changes();
   void check_leases();
   void advance_to(std::int64_t until);
@@ -156,6 +159,7 @@ class raft_simulation {
   std::map<log_index, raft::configuration> changes_;  // that were committed
   std::size_t changes_overwritten_ = 0;
   std::size_t joint_snapshots_ = 0;
+  std::size_t lives_begun_anew_ = 0;
   std::uint64_t next_change_ = 1;
   log_index highest_acknowledged_;
   std::map<term_id, log_index> acknowledged_in_;  // by term: the highest

@@ -223,9 +223,32 @@ CAF_TEST(a dropped replica leaves only what it had promised) {
   CAF_CHECK((found->state == raft::hard_state{term_id{7}, node_id{2}}));
   CAF_CHECK(found->last_index == log_index{});
   CAF_CHECK(found->start.index == log_index{});
+  CAF_CHECK((found->dropped == raft::log_position{log_index{2}, term_id{1}}));
   CAF_CHECK(log->load(neighbour, {})->last_index == log_index{1});
+  CAF_CHECK(log->load(neighbour, {})->dropped == raft::log_position{});
   CAF_REQUIRE(!log->record_replica(p, true));
   CAF_CHECK(**log->is_hosted(p));
+}
+
+CAF_TEST(where a dropped log ended is known until a later one has got further) {
+  const auto dropped = [this] { return log->load(p, {})->dropped; };
+  write(raft::hard_state{term_id{3}, no_node}, {entry(1, 1), entry(3, 2), entry(3, 3)});
+  CAF_REQUIRE(!log->record_replica(p, false));
+  CAF_CHECK((dropped() == raft::log_position{log_index{3}, term_id{3}}));
+  // It had learned more entries, of older terms: that is less.
+  CAF_REQUIRE(!log->record_replica(p, true));
+  write({}, {entry(1, 1), entry(2, 2), entry(2, 3), entry(2, 4)});
+  CAF_REQUIRE(!log->record_replica(p, false));
+  CAF_CHECK((dropped() == raft::log_position{log_index{3}, term_id{3}}));
+  // Of an empty log it is its start that counts.
+  CAF_REQUIRE(!log->record_replica(p, true));
+  raft::log_write snapshot;
+  snapshot.number = 9;
+  snapshot.start = raft::log_start{{log_index{8}, term_id{3}}, {{node_id{1}}, {}, {}}};
+  log->add(p, snapshot);
+  CAF_REQUIRE(!log->commit());
+  CAF_REQUIRE(!log->record_replica(p, false));
+  CAF_CHECK((dropped() == raft::log_position{log_index{8}, term_id{3}}));
 }
 
 CAF_TEST(a log that lost its synced end is refused) {
