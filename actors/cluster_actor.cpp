@@ -195,6 +195,7 @@ cluster_handle::behavior_type cluster_actor(self_pointer self, cluster_settings 
       [=](group_reported& reported) { take_group_report(self, reported); },
       [=](membership_asked& asked) { take_command(self, asked); },
       [=](const replicas_changed& news) { take_replicas(self, news); },
+      [=](const hosting_settled& news) { take_settled(self, news); },
       [=](const hand_over_all&) {
         self->state.is_leaving = true;
         for (const auto& [partition, peer] : self->state.wiring.raft_peers) tell_raft(self, peer, raft::transfer_leadership{no_node, false});

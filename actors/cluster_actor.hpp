@@ -40,6 +40,7 @@ struct cluster_state {
   cluster_wiring wiring;
   bool is_wired = false;       // before that links may report already, and bring maps
   routing::partition_map map;  // the newest that was heard of
+  std::uint64_t settled_version = 0;  // of the one by which this node's replicas are settled
   std::unique_ptr<routing::membership_core> membership;
   std::uint64_t last_system_token = 0;
   std::uint64_t read_token = 0;   // of the answers that are waited for
@@ -71,9 +72,10 @@ void take_group_report(cluster_pointer self, group_reported& reported);
 void take_command(cluster_pointer self, membership_asked& asked);
 void tell_reachable(cluster_pointer self);
 void take_replicas(cluster_pointer self, const replicas_changed& news);
+void take_settled(cluster_pointer self, const hosting_settled& news);
 // Makes the links that lack, ends those that lead to nobody, and tells who has to know.
 void keep_links(cluster_pointer self);
-// To every other node which version is known here.
+// To every other node which version is known here, and which one the replicas are settled by.
 void tell_version(cluster_pointer self);
 
 }  // namespace kahuna::actors

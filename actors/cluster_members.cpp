@@ -20,7 +20,16 @@ namespace {
 void send_map(cluster_pointer self, node_id to) {
   const auto& state = self->state;
   if (const auto link = state.wiring.links.find(to); link != state.wiring.links.end())
-    self->send(link->second, messages::map_news{state.map.version, state.map});
+    self->send(link->second, messages::map_news{state.map.version, state.map, state.settled_version});
+}
+
+// Where replicas never change they are settled by any map.
+void tell_host(cluster_pointer self) {
+  const auto& state = self->state;
+  if (state.wiring.replica_host)
+    self->send(state.wiring.replica_host, map_changed{state.map});
+  else
+    take_settled(self, {state.map.version});
 }
 
 // To everybody here and elsewhere whom the newest map concerns.
@@ -33,7 +42,7 @@ void spread_map(cluster_pointer self) {
     die(fatal_status::refused, "this node was removed from its cluster, the node stops; its data directory is of no use any more: delete it");
   keep_links(self);
   self->send(state.wiring.gateway, map_changed{state.map});
-  if (state.wiring.replica_host) self->send(state.wiring.replica_host, map_changed{state.map});
+  tell_host(self);
 }
 
 void adopt(cluster_pointer self, routing::partition_map map) {
@@ -117,11 +126,13 @@ void take_wiring(cluster_pointer self, const cluster_wiring& wiring) {
     spread_map(self);
   else
     keep_links(self);
+  if (!state.wiring.replica_host) take_settled(self, {state.map.version});
   tell_reachable(self);
 }
 
 void take_map(cluster_pointer self, node_id from, const messages::map_news& news) {
   auto& state = self->state;
+  if (news.settled_version != 0) step_membership(self, routing::replicas_settled{from, news.settled_version});
   if (news.version < state.map.version) return send_map(self, from);
   if (!news.map || news.map->version <= state.map.version) return;
   if (!routing::is_well_formed(*news.map) || news.map->cluster_id != state.map.cluster_id || news.map->partitions != state.map.partitions) return;
@@ -190,6 +201,14 @@ void take_replicas(cluster_pointer self, const replicas_changed& news) {
   if (!news.partitions.contains(partition_id{0})) step_membership(self, routing::system_leadership{false});
 }
 
+// At once, because the next step of a change may wait for it; and again with every version that is told.
+void take_settled(cluster_pointer self, const hosting_settled& news) {
+  auto& state = self->state;
+  state.settled_version = news.version;
+  step_membership(self, routing::replicas_settled{state.settings.self, news.version});
+  tell_version(self);
+}
+
 void keep_links(cluster_pointer self) {
   auto& state = self->state;
   if (!state.settings.make_link) return;
@@ -221,7 +240,7 @@ void keep_links(cluster_pointer self) {
 
 void tell_version(cluster_pointer self) {
   const auto& state = self->state;
-  for (const auto& [peer, link] : state.wiring.links) self->send(link, messages::map_news{state.map.version, std::nullopt});
+  for (const auto& [peer, link] : state.wiring.links) self->send(link, messages::map_news{state.map.version, std::nullopt, state.settled_version});
 }
 
 }  // namespace kahuna::actors

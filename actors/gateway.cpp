@@ -217,7 +217,7 @@ void send_map(self_pointer self, gateway_session& session) {
   const auto& map = self->state.settings.map;
   if (session.map_version >= map.version) return;
   session.map_version = map.version;
-  send_frame(self, session, messages::frame_kind::map_news, messages::map_news{map.version, map});
+  send_frame(self, session, messages::frame_kind::map_news, messages::map_news{map.version, map, 0});
 }
 
 complaint take_hello(self_pointer self, gateway_session& session, const messages::hello& hello) {

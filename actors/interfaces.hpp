@@ -231,7 +231,7 @@ struct membership_answered {
 };
 
 // replica_host → log_writer: whether a replica is hosted here is written down; where it is not any more, its log goes, but for what it
-// has promised in its terms.
+// has promised in its terms, and where it ended.
 struct record_replica {
   partition_id partition;
   bool is_hosted = false;
@@ -246,6 +246,12 @@ struct links_changed;
 
 // replica_host → cluster, gateway: replicas have come or gone.
 struct replicas_changed;
+
+// replica_host → cluster: of this version of the map, or of one that wants nothing else here, everything is done: what it wants is made, what it
+// does not want is dropped.
+struct hosting_settled {
+  std::uint64_t version = 0;
+};
 
 // main → cluster: this node stops in a moment: hand over whatever it leads, and take nothing any more.
 struct hand_over_all {};
@@ -381,6 +387,7 @@ using cluster_handle = caf::typed_actor<
     caf::reacts_to<group_reported>,
     caf::reacts_to<membership_asked>,                // answers membership_answered, once it is durable, if this node leads partition 0
     caf::reacts_to<replicas_changed>,
+    caf::reacts_to<hosting_settled>,
     caf::reacts_to<hand_over_all>,
     caf::replies_to<get_status>::with<node_status>,  // for the http port
     caf::reacts_to<node_tick>,                       // its own timer
@@ -477,6 +484,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::node_status)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::map_changed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::map_heard)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::hosting_settled)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::zone_heard)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::system_operation)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::actors::system_answer)

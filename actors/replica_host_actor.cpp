@@ -74,6 +74,10 @@ void compare(self_pointer self) {
     }
   }
   if (is_any_gone) tell_hosted(self);
+  if (state.recording.empty() && state.stopping.empty() && map.version > state.settled_version) {
+    state.settled_version = map.version;
+    self->send(state.peers.cluster, hosting_settled{map.version});
+  }
 }
 
 void take_recorded(self_pointer self, const replica_recorded& done) {

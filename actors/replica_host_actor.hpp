@@ -3,7 +3,8 @@
 //
 // A replica of this node is made where the map names the node as one of its voters, or as one to be; empty, and knowing nobody: what it
 // is to hold and whom it belongs to it hears of the leader. It is dropped where the map says that its partition is settled without the
-// node: then its group has agreed, and nobody counts on it (membership_core.hpp). What it has promised in its terms is kept.
+// node: then its group has agreed, and nobody counts on it (membership_core.hpp). What it has promised in its terms is kept, and where its log
+// ended. Which version of the map everything was done of is told: nobody is given anything before it has dropped what it was to drop.
 //
 //   making:    cleared and flushed ──▶ recorded (synced) ──▶ opened and spawned
 //   dropping:  stopped, all that it sent to the disk is there ──▶ recorded (synced) with its log gone ──▶ its data cleared
@@ -60,6 +61,7 @@ struct replica_host_state {
   std::map<partition_id, hosted_replica> stopping;  // with how many of its two actors are left
   std::map<partition_id, int> alive;
   std::set<partition_id> recording;
+  std::uint64_t settled_version = 0;  // of the last map of which everything was done, and the cluster actor told so
   bool is_stopping = false;
 };
 

@@ -262,10 +262,13 @@ struct membership_reply {
 struct map_news {
   std::uint64_t version = 0;
   std::optional<routing::partition_map> map;
+  // The newest by which the sender's replicas are settled: made and dropped as it wants. 0: of none yet, or it does not say.
+  std::uint64_t settled_version = 0;
 
   template <class Archive>
-  void serialize(Archive& archive, unsigned) {
+  void serialize(Archive& archive, unsigned class_version) {
     archive& version& map;
+    if (class_version >= 1) archive& settled_version;
   }
 };
 
@@ -392,3 +395,4 @@ struct forwarded_replies {
 }  // namespace kahuna::messages
 
 BOOST_CLASS_VERSION(kahuna::messages::hello, 1)
+BOOST_CLASS_VERSION(kahuna::messages::map_news, 1)

@@ -80,6 +80,7 @@ void membership_core::step(membership_input input, instant now) {
   } else if (const auto* written = std::get_if<map_written>(&input)) {
     if (!writing_) return;
     map_ = std::exchange(writing_, std::nullopt);
+    version_known_at_ = now_;
     revision_ = written->revision;
     for (const auto& [token, node] : std::exchange(answered_by_write_, {})) ready_.answers.push_back({token, std::nullopt, {node, *map_}});
     ready_.news = map_;
@@ -94,6 +95,8 @@ void membership_core::step(membership_input input, instant now) {
     for (const auto node : seen->nodes) silent_since_.erase(node);
     reachable_ = std::move(seen->nodes);
     reachable_.insert(self_);
+  } else if (const auto* settled = std::get_if<replicas_settled>(&input)) {
+    settled_by_[settled->node] = std::max(settled_by_[settled->node], settled->version);
   } else if (auto* told = std::get_if<zone_told>(&input)) {
     zones_[told->node] = std::move(told->zone);
   } else if (const auto* report = std::get_if<group_report>(&input)) {
@@ -131,6 +134,7 @@ void membership_core::take_map(const map_read& read) {
   revision_ = read.revision;
   if (!read.map) return write(formed_);
   map_ = read.map;
+  version_known_at_ = now_;
   ready_.news = map_;
 }
 
@@ -165,14 +169,34 @@ void membership_core::write(partition_map map) {
   ready_.write = map_write{*writing_, revision_};
 }
 
-// Who may be given a replica: who answers, or has not been silent for long.
-std::set<node_id> membership_core::usable() const {
+// Who answers, or has not been silent for long.
+std::set<node_id> membership_core::answering() const {
   auto nodes = reachable_;
   for (const auto& m : map_->members) {
     const auto silent = silent_since_.find(m.id);
     if (silent != silent_since_.end() && now_ - silent->second < options_.patience) nodes.insert(m.id);
   }
   return nodes;
+}
+
+// Who may be given a replica. As a history of what happens otherwise: a node is stopped while its replica of a partition is let go and wanted
+// again; it goes on, acknowledges what it is sent by the replica that it still has, and then hears of the version in between, and drops it.
+std::set<node_id> membership_core::usable() const {
+  auto nodes = answering();
+  std::erase_if(nodes, [&](node_id node) {
+    const auto settled = settled_by_.find(node);
+    return settled == settled_by_.end() || settled->second < map_->version;
+  });
+  return nodes;
+}
+
+// Whether somebody could be given a replica in a moment.
+bool membership_core::is_waiting_for_replicas() const {
+  if (now_ - version_known_at_ >= options_.patience) return false;
+  const auto able = usable();
+  const auto there = answering();
+  const auto active = active_members(*map_);
+  return std::any_of(active.begin(), active.end(), [&](node_id node) { return there.contains(node) && !able.contains(node); });
 }
 
 void membership_core::advance() {
@@ -236,8 +260,9 @@ std::optional<partition_map> membership_core::next_version() {
       later.former.erase(later.former.begin(), later.former.end() - static_cast<std::ptrdiff_t>(former_members_max));
     return later;
   }
+  if (is_settled && now_ - stepped_at_ < options_.step_interval) return std::nullopt;
+  if (is_waiting_for_replicas()) return std::nullopt;
   if (!is_settled) return retargeted(map);
-  if (now_ - stepped_at_ < options_.step_interval) return std::nullopt;
   auto step = next_step(map, usable());
   if (!step) return std::nullopt;
   auto later = map;
@@ -249,6 +274,7 @@ std::optional<partition_map> membership_core::next_version() {
 // nobody else can be had, it stays with those who have it.
 std::optional<partition_map> membership_core::retargeted(const partition_map& map) const {
   const auto active = active_members(map);
+  const auto there = answering();
   const auto able = usable();
   // Who leads anew does not know yet who has been silent for how long.
   const bool is_new_here = now_ - led_since_ < options_.patience;
@@ -257,7 +283,7 @@ std::optional<partition_map> membership_core::retargeted(const partition_map& ma
     if (held.is_settled()) continue;
     const auto is_hopeless = [&](node_id node) {
       const bool is_new = !std::binary_search(held.voters.begin(), held.voters.end(), node);
-      return is_new && (!active.contains(node) || (!able.contains(node) && !is_new_here));
+      return is_new && (!active.contains(node) || (!there.contains(node) && !is_new_here));
     };
     const bool is_left = std::any_of(held.target.begin(), held.target.end(), [&](node_id node) { return !active.contains(node); });
     if (!is_left && std::none_of(held.target.begin(), held.target.end(), is_hopeless)) continue;

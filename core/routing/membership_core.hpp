@@ -11,7 +11,9 @@
 //   2. at most one partition has a target; it becomes its voters only when the leader of its group, confirmed to be that after it was
 //      asked, has said that these are the voters of a configuration that is committed, and nobody else is in it.
 //   3. a member goes only when all partitions are settled and no placement names it, so what it holds is nobody's quorum.
-//   4. a command that takes something away is refused where a partition would be left without a majority that answers.
+//   4. nobody is given a replica who has not said that his replicas are settled by the version before: what he was to drop is dropped, and what he
+//      acknowledged with it was sent before he is asked for anything new.
+//   5. a command that takes something away is refused where a partition would be left without a majority that answers.
 //
 // A node may therefore drop its replica of a partition that is settled without it (invariant 2), however old that map is.
 #pragma once
@@ -112,6 +114,12 @@ struct reachable_nodes {
   std::set<node_id> nodes;
 };
 
+// By which version of the map a node says that its replicas are settled: made and dropped as that wants.
+struct replicas_settled {
+  node_id node;
+  std::uint64_t version = 0;
+};
+
 // In what zone a node says that it is.
 struct zone_told {
   node_id node;
@@ -133,7 +141,7 @@ struct command_asked {
 };
 
 using membership_input = std::variant<membership_tick, system_leadership, map_read, map_written, map_access_failed, reachable_nodes,
-                                      zone_told, group_report, command_asked>;
+                                      replicas_settled, zone_told, group_report, command_asked>;
 
 // --- outputs ------------------------------------------------------------------------------------------------------
 
@@ -169,7 +177,7 @@ struct membership_options {
   duration order_interval = std::chrono::milliseconds(100);   // between two orders for the same partition
   duration step_interval = std::chrono::milliseconds(50);     // between two partitions
   duration read_pause = std::chrono::milliseconds(100);       // before the map is read again
-  duration patience = std::chrono::seconds(10);               // with a node that is to get a replica and does not answer
+  duration patience = std::chrono::seconds(10);               // with a node that is to get a replica, or could, and does not answer
   std::uint32_t election_timeout_ms = 0;                      // of the cluster
   std::size_t commands_max = 64;                              // that wait
 };
@@ -197,7 +205,9 @@ class membership_core {
   std::optional<partition_map> next_version();
   std::optional<partition_map> retargeted(const partition_map& map) const;
   void write(partition_map map);
+  std::set<node_id> answering() const;
   std::set<node_id> usable() const;
+  bool is_waiting_for_replicas() const;
   result<std::pair<partition_map, node_id>> evaluate(const membership_command& command) const;
   result<std::pair<partition_map, node_id>> evaluate(const add_member& command) const;
   result<std::pair<partition_map, node_id>> evaluate(const remove_member& command) const;
@@ -220,6 +230,8 @@ class membership_core {
   std::deque<command_asked> waiting_;
   std::set<node_id> reachable_;
   std::map<node_id, instant> silent_since_;
+  std::map<node_id, std::uint64_t> settled_by_;  // which version
+  instant version_known_at_{};                   // that `map_` has
   std::map<node_id, std::string> zones_;
   instant ordered_at_{};
   std::uint64_t ordered_version_ = 0;

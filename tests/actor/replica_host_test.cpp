@@ -210,6 +210,37 @@ CAF_TEST(a replica goes only when its partition is settled without it) {
   CAF_CHECK((log->load(partition_id{2}, {})->state == raft::hard_state{term_id{9}, node_id{1}}));
 }
 
+// Whoever is given something must have dropped what it was to drop before.
+CAF_TEST(a version is told to be settled when all is made and dropped that it wants) {
+  std::map<std::uint64_t, bool> was_recorded;  // the replica of partition 2, by the version that was told
+  const link_handle link = sys.spawn([&](link_handle::pointer) -> link_handle::behavior_type {
+    return {[](const peer_output&) {}, [](const forward_requests&) {}, [](const forward_replies&) {}, [](const leaders_changed&) {},
+            [&](const messages::map_news& news) { was_recorded.emplace(news.settled_version, is_recorded(2)); },
+            [](const messages::group_order&) {}, [](const messages::group_report&) {}, [](const node_tick&) {}, [](const stop&) {}};
+  });
+  cluster_wiring wiring;
+  wiring.gateway = gateway;
+  wiring.links[node_id{1}] = link;
+  wiring.log_writer = writer;
+  wiring.replica_host = host;
+  anon_send(cluster, wiring);
+  sched.run();
+  const auto tell_without_ticks = [&] {
+    ++map.version;
+    anon_send(host, map_changed{map});
+    sched.run();
+  };
+  map.placements[2].target = {node_id{1}, node_id{3}, self_id};
+  tell_without_ticks();
+  const auto made = map.version;
+  map.placements[2].voters = {node_id{1}, node_id{2}};
+  map.placements[2].target.clear();
+  tell_without_ticks();
+  CAF_CHECK((was_recorded == std::map<std::uint64_t, bool>{{made, true}, {map.version, false}}));
+  anon_send(cluster, stop{});
+  anon_send_exit(link, caf::exit_reason::kill);
+}
+
 CAF_TEST(what was dropped does not come back by a crash) {
   map.placements[2].target = {node_id{1}, node_id{3}, self_id};
   tell();

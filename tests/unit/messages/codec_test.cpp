@@ -218,7 +218,7 @@ CAF_TEST(everything that travels comes back) {
                                                                    routing::replace_member{"n2", "n4", "h:4"}, routing::join_cluster{"n4", 4870, 300, true}})
     check_round_trip(membership_request{7, what});
   check_round_trip(membership_reply{7, error{errc::unavailable, "no"}, node_id{4}, changed_map()});
-  check_round_trip(map_news{2, changed_map()});
+  check_round_trip(map_news{2, changed_map(), 7});
   check_round_trip(group_order{partition_id{3}, 2, {node_id{1}, node_id{3}}});
   check_round_trip(group_report{partition_id{3}, 2, {node_id{1}, node_id{3}}, true, "no"});
   check_round_trip(sample_replies());
@@ -286,13 +286,14 @@ CAF_TEST(the bytes of each record are what they were) {
   CAF_CHECK_EQUAL(hex(encode(membership_request{9, routing::replace_member{"n2", "n4", "h:4"}})), "00090200026e32026e3403683a34");
   CAF_CHECK_EQUAL(hex(encode(group_order{partition_id{5}, 300, {node_id{1}, node_id{3}}})), "0005ac02020103");
   CAF_CHECK_EQUAL(hex(encode(group_report{partition_id{5}, 300, {node_id{1}}, true, "x"})), "0005ac02010101" "0178");
-  CAF_CHECK_EQUAL(hex(encode(map_news{2, changed_map()})),
-                  "0002"
+  CAF_CHECK_EQUAL(hex(encode(map_news{2, changed_map(), 7})),
+                  "0102"
                   "0101" "09" "02" "02"
                   "02" "0101026e3103683a31" "00" "0100" "0102026e3203683a32" "027a31" "0203"
                   "02" "03"
                   "02" "00020102" "00" "00010101" "02"
-                  "01" "0007026e37");
+                  "01" "0007026e37"
+                  "07");
   CAF_CHECK_EQUAL(hex(encode(kv::client_window{7, 3, timestamp{9}, {{4, true, 1, timestamp{8}}}})),
                   "0007030901000401"
                   "0208");
@@ -307,7 +308,7 @@ CAF_TEST(hostile bytes are errors and nothing worse) {
   check_hostile(transfer_leader{partition_id{3}, node_id{2}});
   check_hostile(sample_cluster_reply());
   check_hostile(membership_request{7, routing::join_cluster{"n4", 4870, 300, true}});
-  check_hostile(map_news{2, changed_map()});
+  check_hostile(map_news{2, changed_map(), 7});
   check_hostile(group_report{partition_id{3}, 2, {node_id{1}, node_id{3}}, true, "no"});
   check_hostile(sample_peer_messages());
   check_hostile(welcome{1, node_id{2}, 3, timestamp{4}, routing::form_cluster({{"n1", "h:1"}, {"n2", "h:2"}}, 16, 1), 5, 6});

@@ -50,6 +50,7 @@ class world {
     for (; time.count() > 0; time -= milliseconds(10)) {
       now += milliseconds(10);
       core_->step(reachable_nodes{up}, now);
+      tell_settled();
       core_->step(membership_tick{}, now);
       drain();
     }
@@ -94,6 +95,7 @@ class world {
 
   instant now{};
   std::set<node_id> up;
+  std::set<node_id> busy;  // have not made and dropped what the newest version wants
   std::optional<partition_map> stored;
   std::int64_t revision = -1;
   prng dice{5};
@@ -102,6 +104,12 @@ class world {
   int changes = 0;  // of groups
 
  private:
+  void tell_settled() {
+    if (!stored) return;
+    for (const auto node : up)
+      if (!busy.contains(node)) core_->step(replicas_settled{node, stored->version}, now);
+  }
+
   void drain() {
     for (int steps = 0; steps < 100; ++steps) {
       auto ready = core_->take_ready();
@@ -195,6 +203,29 @@ CAF_TEST(a node is added and joins and gets its share) {
   CAF_CHECK_EQUAL(replica_counts(*w.stored)[node_id{4}], 12u);
   CAF_CHECK_EQUAL(w.changes, 12);
   CAF_CHECK(w.refusal(join_cluster{"n4", 4, election_timeout_ms, false}).find("n4 runs already") == 0);
+}
+
+CAF_TEST(nobody is given a replica who has not dropped what it was to drop) {
+  world w(4, 8);
+  w.pass(milliseconds(100));
+  // n4 gives all that it has away, and has not noticed when it is to have its share again.
+  CAF_CHECK_EQUAL(w.refusal(add_member{"n5", "h:5"}), "");
+  w.up.insert(node_id{5});
+  CAF_REQUIRE(w.become_quiet());
+  w.busy.insert(node_id{4});
+  CAF_CHECK_EQUAL(w.refusal(remove_member{"n5"}), "");
+  const auto held_by_4 = [&] { return replica_counts(*w.stored)[node_id{4}]; };
+  const auto before = held_by_4();
+  const auto changes_before = w.changes;
+  // A moment is waited for it, and others are taken then.
+  w.pass(milliseconds(9'000));
+  CAF_CHECK_EQUAL(w.changes, changes_before);
+  w.pass(milliseconds(60'000));
+  CAF_CHECK(w.changes > changes_before);
+  CAF_CHECK_EQUAL(held_by_4(), before);
+  w.busy.clear();
+  CAF_REQUIRE(w.become_quiet());
+  CAF_CHECK(held_by_4() > before);
 }
 
 CAF_TEST(what is taken already is refused with the reason) {
