@@ -272,8 +272,11 @@ std::optional<error> raft_log_store::commit() {
   batch->put(family::main, batch_key(), encode_record(batch_key(), batch_number_ + 1));
   if (const auto failure = store_->write(*batch, sync::yes)) return failure;
   ++batch_number_;
-  if (mark_) mark_->set(batch_number_);
   return std::nullopt;
+}
+
+void raft_log_store::note_commit() {
+  if (mark_) mark_->set(batch_number_);
 }
 
 std::uint64_t raft_log_store::incarnation_of(node_id peer) const {

@@ -69,6 +69,7 @@ class raft_log_store final : public log_device {
 
   void add(partition_id partition, const raft::log_write& write) override;
   std::optional<error> commit() override;
+  void note_commit() override;
   std::uint64_t incarnation_of(node_id peer) const override;
   std::optional<error> remember_peer(node_id peer, std::uint64_t incarnation) override;
   std::optional<error> record_replica(partition_id partition, bool is_hosted) override;

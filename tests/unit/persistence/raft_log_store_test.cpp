@@ -263,6 +263,7 @@ CAF_TEST(a log that lost its synced end is refused) {
       w.entries = {entry(1, i)};
       (*opened)->add(p, w);
       CAF_REQUIRE(!(*opened)->commit());
+      (*opened)->note_commit();
     }
   }
   CAF_CHECK(raft_log_store::open(disk, *synced_mark::open(path, false), fails).has_value());
