@@ -529,7 +529,7 @@ result<kv::commit_response> client::run_transaction(const std::function<std::opt
       if (committed) return committed;
       failure = committed.error();
     }
-    if (failure->code != errc::aborted) return *failure;
+    if (failure->code != errc::aborted || attempt.refusal()) return *failure;
     const auto pause = attempts.lost(attempt.touched());
     if (std::chrono::steady_clock::now() + pause >= deadline) return *failure;
     std::this_thread::sleep_for(pause);
@@ -567,6 +567,7 @@ struct client::running_transaction : std::enable_shared_from_this<running_transa
   void body_ended(std::optional<error> failure) {
     if (failure) return take_outcome(std::move(*failure));
     attempt->submit(kv::commit_step{}, [self = shared_from_this()](kv::operation_response response) {
+      if (const auto* refusal = std::get_if<kv::commit_refusal>(&response)) return self->finish(error_of(*refusal));
       self->take_outcome(unwrap<kv::commit_response>(std::move(response)));
     });
   }
