@@ -177,7 +177,7 @@ void transaction_manager_core::abort(transaction& t, const std::string& why, boo
 void transaction_manager_core::forget_transaction(const transaction& t, finished outcome) {
   const auto id = t.header.id;
   for (const auto token : t.calls) calls_.erase(token);
-  kept_bytes_ -= t.read_bytes + t.written_bytes;
+  kept_bytes_ -= t.kept_bytes();
   finished_until_.emplace_back(outcome.until, id);
   finished_[id] = std::move(outcome);
   transactions_.erase(id);

@@ -90,7 +90,7 @@ void transaction_manager_core::end_leadership() {
     if (!t.answer && is_commit(t.step))
       answer(t, error{errc::leadership_lost, "the leader that coordinates the transaction changed while it was committing"});
     if (t.in == phase::committing) {
-      kept_bytes_ -= t.read_bytes + t.written_bytes;
+      kept_bytes_ -= t.kept_bytes();
       transactions_.erase(transactions_.begin());
     } else {
       abort(t, "the node that coordinated the transaction does not lead its partition any more");
@@ -379,7 +379,7 @@ void transaction_manager_core::on_tick() {
 
 void transaction_manager_core::check_invariants() const {
   std::size_t kept = 0;
-  for (const auto& [id, t] : transactions_) kept += t.read_bytes + t.written_bytes;
+  for (const auto& [id, t] : transactions_) kept += t.kept_bytes();
   KAHUNA_CHECK(kept == kept_bytes_, kept, describe());
   KAHUNA_CHECK(term_ || (transactions_.empty() && calls_.empty() && telling_.empty()), describe());
   for (const auto& [id, t] : transactions_) {

@@ -38,7 +38,7 @@ struct manager_options {
   std::size_t written_bytes_max = 2 << 20;             // of one transaction
   std::size_t answered_bytes_max = 2 << 20;            // to one step of several operations
   std::size_t read_bytes_max = 64 << 20;               // of one transaction: the keys that it reads are kept, with their values
-  std::size_t kept_bytes_max = 128 << 20;              // that all have read and written; beyond it none begins (overloaded), beyond twice as much none goes on
+  std::size_t kept_bytes_max = 128 << 20;              // that all have read and written, and lists that they were answered; beyond it none begins (overloaded), beyond twice as much none goes on
   std::size_t named_bytes_max = 1 << 20;               // the names of the keys that it touches: they travel with its commit
 };
 
@@ -152,6 +152,8 @@ class transaction_manager_core {
     std::size_t written_bytes = 0;
     std::size_t read_bytes = 0;
     std::size_t named_bytes = 0;
+    std::size_t listed_bytes = 0;  // of the page that its last step was answered with, kept for those who ask again
+    std::size_t kept_bytes() const { return written_bytes + read_bytes + listed_bytes; }
     std::set<partition_id> awaited;  // whose vote is not there yet
     timestamp voted;                 // the highest stamp of the votes
     std::uint64_t valid_until_ms = 0;
@@ -227,6 +229,7 @@ class transaction_manager_core {
   std::optional<version> current(const working_key& entry) const;
   void took_read(transaction& t, const call& asked, read_answer answer);
   void took_list(transaction& t, const call& asked, list_answer answer);
+  bool keep_read(transaction& t, std::size_t bytes);
   const std::string* find_contradiction(const transaction& t, const get_by_bucket_request& request, const list_response& page) const;
   void lay_over(const transaction& t, const get_by_bucket_request& request, list_response& page) const;
 
@@ -272,7 +275,7 @@ class transaction_manager_core {
   };
   std::map<txn::transaction_id, to_be_told> telling_;
   std::set<txn::transaction_id> questions_under_way_;
-  std::size_t kept_bytes_ = 0;  // of all transactions: read_bytes and written_bytes
+  std::size_t kept_bytes_ = 0;  // of all transactions
   std::uint64_t next_token_ = 1;
   std::uint64_t committed_ = 0;
   std::uint64_t aborted_ = 0;

@@ -130,6 +130,7 @@ void transaction_manager_core::begin_step(transaction& t, partition_request& req
   t.step = std::move(asked.step);
   t.origins = {request.origin};
   t.answer.reset();
+  kept_bytes_ -= std::exchange(t.listed_bytes, 0);
   t.stuck_at.reset();
   t.order = wait_order::first;
   if (is_commit(t.step)) t.commit_identity = identity_of(request);
@@ -255,29 +256,19 @@ void transaction_manager_core::note_locked(transaction& t, const key_name& name)
 
 void transaction_manager_core::took_read(transaction& t, const call& asked, read_answer found) {
   const auto& read = std::get<participant_read>(std::get<participant_request>(asked.op).body);
-  auto [place, is_new] = t.keys.try_emplace({read.space, read.key});
-  auto& entry = place->second;
-  if (read.lock != lock_demand::none) note_locked(t, place->first);
+  const key_name name{read.space, read.key};
+  const bool is_new = !t.keys.contains(name);
+  if (read.lock != lock_demand::none) note_locked(t, name);
   if (is_new) {
     // It has seen the key's bucket before, and not this.
     const auto bucket = t.buckets.find({read.space, std::string(routing::bucket_of(read.key))});
-    if (bucket != t.buckets.end() && found.newest && found.newest->modified > bucket->second.seen) {
-      t.keys.erase(place);
+    if (bucket != t.buckets.end() && found.newest && found.newest->modified > bucket->second.seen)
       return abort(t, "key " + read.key + " was changed by another");
-    }
-    const auto bytes = sizeof(working_key) + read.key.size() + (found.newest ? found.newest->value.size() : 0);
-    if (t.read_bytes + bytes > options_.read_bytes_max) {
-      t.keys.erase(place);
-      return answer(t, error{errc::invalid_argument, "what a transaction reads has at most " +
-                                                         std::to_string(options_.read_bytes_max) + " bytes; split it, or read as of a moment"});
-    }
-    if (kept_bytes_ + bytes > 2 * options_.kept_bytes_max) {
-      t.keys.erase(place);
-      return abort(t, "the transactions of its partition have read and written more than is kept for them; begin it again later");
-    }
-    t.read_bytes += bytes;
-    kept_bytes_ += bytes;
+    if (!keep_read(t, sizeof(working_key) + read.key.size() + (found.newest ? found.newest->value.size() : 0))) return;
     t.named_bytes += read.key.size();
+  }
+  auto& entry = t.keys[name];
+  if (is_new) {
     entry.partition = asked.partition;
     entry.was_live = found.newest && found.newest->is_live(found.judged_ms);
     entry.base = std::move(found.newest);
@@ -319,6 +310,22 @@ void transaction_manager_core::run_step(transaction& t, const Step& step) {
 void transaction_manager_core::run(transaction& t) {
   const auto step = std::move(t.step);
   std::visit([&](const auto& s) { run_step(t, s); }, step);
+}
+
+// Whether so much more may be kept of what it has read; where not, the step was answered, or the transaction is over.
+bool transaction_manager_core::keep_read(transaction& t, std::size_t bytes) {
+  if (t.read_bytes + bytes > options_.read_bytes_max) {
+    answer(t, error{errc::invalid_argument, "what a transaction reads has at most " + std::to_string(options_.read_bytes_max) +
+                                                " bytes; split it, or read as of a moment"});
+    return false;
+  }
+  if (kept_bytes_ + bytes > 2 * options_.kept_bytes_max) {
+    abort(t, "the transactions of its partition have read and written more than is kept for them; begin it again later");
+    return false;
+  }
+  t.read_bytes += bytes;
+  kept_bytes_ += bytes;
+  return true;
 }
 
 // What the transaction sees of a key now. One that had expired when it was read stays absent.
@@ -470,11 +477,15 @@ void transaction_manager_core::run_list(transaction& t, const get_by_bucket_requ
 void transaction_manager_core::took_list(transaction& t, const call& asked, list_answer found) {
   const auto& request = std::get<participant_list>(std::get<participant_request>(asked.op).body).list;
   const key_name name{request.space, request.bucket};
-  if (!t.buckets.contains(name) && !has_room(t, 1, 0)) return;
+  const bool is_first_page = !t.buckets.contains(name);
+  if (is_first_page && !has_room(t, 1, request.bucket.size())) return;
   if (const auto* changed = find_contradiction(t, request, found.page))
     return abort(t, "key " + *changed + " was changed by another");
-  auto [place, is_new] = t.buckets.try_emplace(name, working_bucket{asked.partition, found.seen, 0, found.page.view});
-  auto& bucket = place->second;
+  if (is_first_page) {
+    if (!keep_read(t, sizeof(working_bucket) + request.bucket.size())) return;
+    t.named_bytes += request.bucket.size();
+  }
+  auto& bucket = t.buckets.try_emplace(name, working_bucket{asked.partition, found.seen, 0, found.page.view}).first->second;
   // Ephemeral keys keep no view of what they were: what has changed meanwhile shows by its stamp, or when the commit is validated.
   for (const auto& item : found.page.items)
     if (item.modified > bucket.seen) return abort(t, "bucket " + request.bucket + " was changed by another");
@@ -482,7 +493,13 @@ void transaction_manager_core::took_list(transaction& t, const call& asked, list
     if (item.expires_at_ms != 0 && (bucket.valid_until_ms == 0 || item.expires_at_ms < bucket.valid_until_ms))
       bucket.valid_until_ms = item.expires_at_ms;
   lay_over(t, request, found.page);
-  answer(t, std::move(found.page));
+  operation_response response = std::move(found.page);
+  const auto bytes = payload_bytes(response);
+  if (kept_bytes_ + bytes > 2 * options_.kept_bytes_max)
+    return abort(t, "the transactions of its partition have read and written more than is kept for them; begin it again later");
+  answer(t, std::move(response));
+  t.listed_bytes = bytes;
+  kept_bytes_ += bytes;
 }
 
 // A key in the part of the bucket that the page stands for, which the transaction has read before and which was otherwise then.

@@ -298,4 +298,44 @@ CAF_TEST(what is read is bounded and a transaction that reads too much can go on
   CAF_CHECK_EQUAL(read_large(key_of(0)), "done");
 }
 
+CAF_TEST(buckets count with their names and with the page that was answered last) {
+  const auto list = [&](const std::string& bucket, list_response page) {
+    const auto o = ask(get_by_bucket_request{.bucket = bucket});
+    const participant_response found = list_answer{std::move(page), timestamp_at(wall_ms)};
+    const auto [token, body] = asked_of_own<participant_list>();
+    if (body != nullptr)
+      answer_own(token, found);
+    else if (const auto there = asked_of_others<participant_list>(); there != 0)
+      answer_remote(there, found);
+    return outcome(o);
+  };
+  // Names: more than a MiB of them.
+  std::string refused;
+  int listed = 0;
+  for (; refused.empty() && listed < 1000; ++listed) {
+    const auto heard_before = heard;
+    const auto said = list(std::string(4000, 'b') + std::to_string(listed), {});
+    if (said == "done") continue;
+    refused = said;
+    --number;  // it is no step
+    heard = heard_before;
+  }
+  CAF_CHECK_EQUAL(refused, "invalid_argument");
+  CAF_CHECK(listed > 250 && listed < 270);
+  ask(rollback_step{});
+  // Answers: what is kept of all transactions is 2 MiB here, and none goes on beyond twice as much.
+  list_response page;
+  page.items.push_back({"bucket/k", shared_bytes(std::string(1 << 20, 'x')), 1, 0, timestamp_at(wall_ms - 1)});
+  std::string last = "done";
+  int open = 0;
+  for (; last == "done" && open < 10; ++open) {
+    header.id.number += 1;
+    number = 0;
+    heard = 0;
+    last = list("bucket", page);
+  }
+  CAF_CHECK_EQUAL(last, "overloaded");
+  CAF_CHECK_EQUAL(open, 3);
+}
+
 CAF_TEST_FIXTURE_SCOPE_END()
