@@ -56,7 +56,7 @@ struct transaction_manager_fixture {
     manager_news news;
     news.requests.push_back(request);
     step(std::move(news));
-    if (const auto reply = replies.find(request.origin); reply != replies.end()) heard = digest_of(heard, reply->second);
+    hear();
     return request.origin;
   }
   std::uint64_t repeat(std::uint64_t o) {
