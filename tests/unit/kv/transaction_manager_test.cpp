@@ -18,7 +18,8 @@ constexpr std::uint64_t wall_ms = 1'700'000'000'000;
 constexpr std::uint32_t partitions = 4;
 
 struct fixture {
-  fixture() : manager({.self = partition_id{0}, .partitions = partitions, .read_bytes_max = 4 << 20, .kept_bytes_max = 2 << 20}, prng(1)) {
+  explicit fixture(std::uint64_t seed = 1)
+      : manager({.self = partition_id{0}, .partitions = partitions, .read_bytes_max = 4 << 20, .kept_bytes_max = 2 << 20}, prng(seed)) {
     header.id = {timestamp_at(wall_ms), 7, 1};
     header.anchor = partition_id{0};
     header.locking = locking_mode::optimistic;
@@ -194,6 +195,20 @@ CAF_TEST(a commit over two partitions takes two rounds and tells of it behind) {
   answer_own(decision, participant_response(transaction_status{transaction_state::committed, timestamp_at(wall_ms + 6), {}}));
   CAF_CHECK_EQUAL(outcome(commit), "committed");
   CAF_CHECK(asked_of_others<participant_resolve>() != 0);
+}
+
+// A replica is dropped while it asks others, and its node is given the partition again, and leads it, before they answer.
+CAF_TEST(an answer to one who coordinated on this node before is not taken) {
+  const auto ask_for_promise = [](fixture& f) {
+    f.set_both();
+    static_cast<void>(f.ask(commit_step{}));
+    return f.asked_of_others<participant_prepare>();
+  };
+  const auto asked_before = ask_for_promise(*this);
+  fixture later(2);
+  CAF_REQUIRE(ask_for_promise(later) != 0);
+  later.answer_remote(asked_before, participant_response(vote{true, {}, timestamp_at(wall_ms + 5), 0}));
+  CAF_CHECK(later.asked_of_own<participant_commit>().second == nullptr);
 }
 
 CAF_TEST(a transaction at one partition is one entry) {
