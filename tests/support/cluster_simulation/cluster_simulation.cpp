@@ -100,6 +100,7 @@ void cluster_simulation::inject_faults() {
 
 void cluster_simulation::restart_the_crashed() {
   world_.at(20 * ms, [this] {
+    if (world_.options.has_members()) changes_.start_the_expected();
     for (auto& n : board_.nodes)
       if (n->is_due_to_start()) n->start();
     restart_the_crashed();

@@ -37,12 +37,12 @@ void member_changes::want_something() {
   const auto kind = board_.w.dice.below(10);
   if (kind < 3 && !is_full) {
     const auto name = new_name();
-    ask({routing::add_member{name, address_of(name)}});
+    ask({routing::add_member{name, address_of(name)}, {}});
   } else if (kind < 6) {
-    ask({routing::remove_member{any_member(map).name}});
+    ask({routing::remove_member{any_member(map).name}, {}});
   } else if (kind < 8 && !is_full) {
     const auto name = new_name();
-    ask({routing::replace_member{any_member(map).name, name, address_of(name)}});
+    ask({routing::replace_member{any_member(map).name, name, address_of(name)}, {}});
   } else if (can_lose_data(map)) {
     lose_data();
   }
@@ -74,7 +74,7 @@ void member_changes::lose_data() {
   again.name = lost.name;
   again.port = 1;
   again.is_rejoin = true;
-  ask({again, true});
+  ask({again, lost.id});
 }
 
 void member_changes::ask(wish w) {
@@ -104,10 +104,7 @@ void member_changes::take_answer(const wish& w, std::uint64_t attempt, const rou
   if (!is_asking_ || attempt != attempt_) return;
   if (answer.refusal) {
     refusal_ = answer.refusal->message;
-    const auto code = answer.refusal->code;
-    const bool is_by_the_way = code == errc::not_leader || code == errc::leadership_lost || code == errc::overloaded;
-    if (!is_by_the_way && !w.is_urgent) {
-      KAHUNA_SOMETIMES("members.change_refused");
+    if (is_given_up(w, answer.refusal->code)) {
       is_asking_ = false;
       return;
     }
@@ -117,23 +114,30 @@ void member_changes::take_answer(const wish& w, std::uint64_t attempt, const rou
   }
   is_asking_ = false;
   board_.w.note(answer.outcome.node.value);
-  if (!std::holds_alternative<routing::remove_member>(w.what)) begin(answer.outcome.node, std::make_shared<const routing::partition_map>(answer.outcome.map));
+}
+
+// Whether nothing more is to be had by asking again.
+bool member_changes::is_given_up(const wish& w, errc refused_as) const {
+  if (refused_as == errc::not_leader || refused_as == errc::leadership_lost || refused_as == errc::overloaded) return false;
+  // Its successor may run already, and nobody have heard that it was let in.
+  if (w.lost != no_node) return routing::find_member(*board_.newest_map(), std::get<routing::join_cluster>(w.what).name)->id != w.lost;
+  KAHUNA_SOMETIMES("members.change_refused");
+  return true;
 }
 
 std::string member_changes::describe() const {
   return (is_asking_ ? "a change is asked for" : "nothing is asked for") + std::string(", ") + std::to_string(attempt_) + " attempts, the last refusal: " + refusal_;
 }
 
-// The number of one who is expected is given to its process, which is started when somebody gets round to it.
-void member_changes::begin(node_id number, map_pointer map) {
-  board_.w.at(board_.w.draw(0, 300'000), [this, number, map] {
-    while (board_.nodes.size() < number.value) {
+// Also where whoever asked for it was not told, or an attempt came so late that it was granted anew.
+void member_changes::start_the_expected() {
+  const auto newest = board_.newest_map();
+  for (const auto& m : newest->members)
+    while (m.state == routing::member_state::joining && board_.nodes.size() < m.id.value) {
       const auto place = static_cast<int>(board_.nodes.size());
-      board_.nodes.push_back(std::make_unique<node>(board_, place, map, false));
+      board_.nodes.push_back(std::make_unique<node>(board_, place, newest, false));
+      board_.nodes.back()->start_in(board_.w.draw(0, 300'000));
     }
-    auto& expected = *board_.nodes[number.value - 1];
-    if (!expected.is_up() && !expected.is_gone()) expected.start();
-  });
 }
 
 }  // namespace kahuna::testing

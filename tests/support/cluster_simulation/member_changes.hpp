@@ -18,6 +18,8 @@ class member_changes {
   // Unless something is asked for already.
   void want_something();
   void move_to_another_zone();
+  // Whoever is to join gets a process.
+  void start_the_expected();
   bool is_idle() const { return !is_asking_; }
 
   // One line for people.
@@ -26,16 +28,16 @@ class member_changes {
  private:
   struct wish {
     routing::membership_command what;
-    bool is_urgent = false;  // whose node is lost: it is asked for until it is granted
+    node_id lost{};  // who is to be replaced: it is asked for until that is granted
   };
   void add();
   void lose_data();
+  bool is_given_up(const wish& w, errc refused_as) const;
   bool is_one_lost(const routing::partition_map& map) const;
   bool can_lose_data(const routing::partition_map& map) const;
   void ask(wish w);
   void ask_node(const wish& w);
   void take_answer(const wish& w, std::uint64_t attempt, const routing::command_answer& answer);
-  void begin(node_id number, map_pointer map);
   std::string new_name();
   const routing::member& any_member(const routing::partition_map& map);
 

@@ -80,7 +80,7 @@ void node::crash(std::int64_t down_us) {
   eras_.clear();
   waiting_for_flush_.clear();
   is_flushing_ = false;
-  starts_at_ = w.now() + down_us;
+  start_in(down_us);
   // Its connections break; now and then nobody notices.
   for (auto& other : board_.nodes)
     if (other.get() != this && other->is_up() && w.dice.chance(3, 4))
@@ -89,6 +89,8 @@ void node::crash(std::int64_t down_us) {
         for (auto* r : peer->replicas()) r->take_connection_lost(me);
       });
 }
+
+void node::start_in(std::int64_t delay_us) { starts_at_ = board_.w.now() + delay_us; }
 
 void node::end_for_good() {
   crash(0);

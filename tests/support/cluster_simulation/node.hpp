@@ -28,6 +28,8 @@ class node {
   node(switchboard& board, int number, map_pointer formed, bool is_founder);
 
   void start();
+  // Later, by whoever restarts what is down.
+  void start_in(std::int64_t delay_us);
   // The machine loses power: whatever was not synced is lost, but for what happened to be written.
   void crash(std::int64_t down_us);
   void pause(std::int64_t length_us);

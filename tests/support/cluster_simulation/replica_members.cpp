@@ -21,10 +21,6 @@ void replica::take_order(node_id by, const routing::group_order& order) {
   const bool is_asked = ordered_ && ordered_->order.version == order.version;
   ordered_ = order_asked{by, order};
   step_raft(raft::change_configuration{order.version, order.voters, {}});
-  if (KAHUNA_PLANTED("members.report_not_confirmed")) {
-    settle_raft();
-    return report_on_group();
-  }
   if (!is_asked) {
     ordered_read_ = (ordered_read_ + 1) | own_read;
     step_raft(raft::read{ordered_read_});
