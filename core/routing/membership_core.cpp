@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/base/check.hpp"
-#include "core/base/planted_bug.hpp"
 #include "core/base/sometimes.hpp"
 #include "core/routing/placement.hpp"
 
@@ -187,7 +186,6 @@ std::set<node_id> membership_core::answering() const {
 // again; it goes on, acknowledges what it is sent by the replica that it still has, and then hears of the version in between, and drops it.
 std::set<node_id> membership_core::usable() const {
   auto nodes = answering();
-  if (KAHUNA_PLANTED("routing.given_before_the_last_is_dropped")) return nodes;
   std::erase_if(nodes, [&](node_id node) {
     const auto settled = settled_by_.find(node);
     return settled == settled_by_.end() || settled->second < map_->version;

@@ -41,7 +41,6 @@ void log_disk::contents::take(const pending& what) {
   hosted[what.partition] = *what.is_hosted;
   if (*what.is_hosted) return;
   log.drop();
-  if (KAHUNA_PLANTED("members.promises_go_with_the_replica")) log.state = {};
 }
 
 void log_disk::enqueue(pending what) {
