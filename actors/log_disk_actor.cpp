@@ -12,6 +12,7 @@ namespace {
 using self_pointer = log_disk_handle::stateful_pointer<log_disk_state>;
 
 //   - dies before the sync: nothing of the batch was promised to anybody.
+//   - dies between the sync and its note: the note lags, which makes one check of the next start weaker.
 //   - dies between the sync and log_batch_synced: the entries are there after a restart, promised or not, which Raft allows.
 void write(self_pointer self, const log_batch& batch) {
   auto& state = self->state;
@@ -41,6 +42,7 @@ log_disk_handle::behavior_type log_disk_actor(self_pointer self, std::shared_ptr
       [=](const log_batch& batch) {
         write(self, batch);
         self->send(caf::actor_cast<log_writer_handle>(self->current_sender()), log_batch_synced{});
+        self->state.device->note_commit();
       },
       [=](const peer_check_asked& check_asked) { self->send(check_asked.by, check(self->state, check_asked.asked)); },
       [=](const replica_record_asked& asked) {

@@ -18,6 +18,9 @@ class log_device {
 
   // Writes the batch and syncs it.
   virtual std::optional<error> commit() = 0;
+  // Notes beside the log what was committed, for the check of the next start. To be called when whoever waits for commit() was told: the
+  // note may lag behind the log, and writing it may wait for what the file system is at.
+  virtual void note_commit() = 0;
 
   // The incarnation under which a node is known; 0 where it is not. remember_peer() is durable when it returns.
   virtual std::uint64_t incarnation_of(node_id peer) const = 0;

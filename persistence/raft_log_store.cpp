@@ -18,6 +18,8 @@ namespace {
 
 constexpr std::uint32_t node_wide = 0xFFFFFFFF;
 constexpr std::size_t slot_bytes = 12;
+// More batches than are written while a memtable goes to disk: so long there are two journals.
+constexpr std::uint64_t batch_slots = 16'384;
 
 std::string key_of(std::uint32_t partition, char kind) {
   std::string key;
@@ -32,7 +34,11 @@ std::string entry_key(partition_id partition, log_index index) {
   return key;
 }
 
-std::string batch_key() { return key_of(node_wide, 'B'); }
+std::string batch_key(std::uint64_t number) {
+  auto key = key_of(node_wide, 'N');
+  append_be32(key, static_cast<std::uint32_t>(number % batch_slots));
+  return key;
+}
 
 std::string peer_key(node_id peer) {
   auto key = key_of(node_wide, 'P');
@@ -71,6 +77,31 @@ result<std::uint64_t> read_number(const ordered_store& store, const std::string&
   if (!found) return found.error();
   if (!*found) return std::uint64_t{0};
   return decode_record<std::uint64_t>(key, **found);
+}
+
+// The number of the last batch. Error: data_corrupted where one of those before it, as far as they have slots, is missing.
+result<std::uint64_t> read_last_batch(const ordered_store& store) {
+  const auto before_slots = read_number(store, key_of(node_wide, 'B'));
+  if (!before_slots) return before_slots.error();
+  auto last = *before_slots;
+  auto oldest = ~std::uint64_t{0};
+  std::uint64_t count = 0;
+  const auto first_key = key_of(node_wide, 'N');
+  const auto cursor = store.cursor(family::main);
+  for (cursor->seek(first_key); cursor->is_valid() && cursor->key().starts_with(first_key); cursor->next()) {
+    const auto number = decode_record<std::uint64_t>(cursor->key(), cursor->value());
+    if (!number) return number.error();
+    if (cursor->key() != batch_key(*number)) return error{errc::data_corrupted, "the log has batch " + std::to_string(*number) + " in another's place"};
+    last = std::max(last, *number);
+    oldest = std::min(oldest, *number);
+    ++count;
+  }
+  if (const auto damage = cursor->damage()) return *damage;
+  const auto expected = std::min(last - *before_slots, batch_slots);
+  if (count != expected || (count != 0 && oldest != last - count + 1))
+    return error{errc::data_corrupted, "the log ends at batch " + std::to_string(last) + ", and of the " + std::to_string(expected) +
+                                           " before it that should be there it has " + std::to_string(count) + ": something was lost in between"};
+  return last;
 }
 
 }  // namespace
@@ -162,7 +193,7 @@ class raft_log_store::partition_reader final : public raft::log_reader {
 
 result<std::unique_ptr<raft_log_store>> raft_log_store::open(std::shared_ptr<ordered_store> store,
                                                              std::unique_ptr<synced_mark> mark, fatal_handler fatal) {
-  const auto number = read_number(*store, batch_key());
+  const auto number = read_last_batch(*store);
   if (!number) return number.error();
   if (mark && *number < mark->number())
     return error{errc::data_corrupted, "the log ends at batch " + std::to_string(*number) + ", but batch " +
@@ -269,11 +300,15 @@ void raft_log_store::add(partition_id partition, const raft::log_write& write) {
 
 std::optional<error> raft_log_store::commit() {
   const auto batch = std::exchange(batch_, store_->make_batch());
-  batch->put(family::main, batch_key(), encode_record(batch_key(), batch_number_ + 1));
+  const auto key = batch_key(batch_number_ + 1);
+  batch->put(family::main, key, encode_record(key, batch_number_ + 1));
   if (const auto failure = store_->write(*batch, sync::yes)) return failure;
   ++batch_number_;
-  if (mark_) mark_->set(batch_number_);
   return std::nullopt;
+}
+
+void raft_log_store::note_commit() {
+  if (mark_) mark_->set(batch_number_);
 }
 
 std::uint64_t raft_log_store::incarnation_of(node_id peer) const {

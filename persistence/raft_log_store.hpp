@@ -7,12 +7,14 @@
 //            | partition:be32 'S'            → log_start: entries up to there are gone
 //            | partition:be32 'R'            → bool: a replica was made here after the cluster was formed (true), or was dropped
 //            | partition:be32 'D'            → log_position: where the log ended of one that was dropped
-//            | 0xFFFFFFFF 'B'                → number of the last batch
+//            | 0xFFFFFFFF 'N' slot:be32      → number of the last batch in this slot: n in slot n mod 16,384
+//            | 0xFFFFFFFF 'B'                → number of the last batch before there were slots: by an older build
 //            | 0xFFFFFFFF 'P' node:be32      → incarnation of that node, as first heard
 //
 // Besides the store stands the file `log.synced`: the number of the last batch that was synced. The store's own recovery
 // forgives a torn end, and can't tell it from an end that was cut off: but a store whose last batch is older than
-// what the file knows has lost something that was promised.
+// what the file knows has lost something that was promised. And of two journals that are there at a time the store forgives the older
+// one's torn end too, which is none but damage: so the numbers of the last 16,384 batches must all be there.
 //
 //   log.synced := slot[2]; slot := number:be64 crc32c:be32, number n in slot n mod 2, so that a torn write spares one
 #pragma once
@@ -53,7 +55,7 @@ class synced_mark {
 
 class raft_log_store final : public log_device {
  public:
-  // `mark` may be null (tests). Error: data_corrupted where the store is behind the mark.
+  // `mark` may be null (tests). Error: data_corrupted where the store is behind the mark, or lacks a batch before its last.
   static result<std::unique_ptr<raft_log_store>> open(std::shared_ptr<ordered_store> store, std::unique_ptr<synced_mark> mark,
                                                       fatal_handler fatal);
 
@@ -69,6 +71,7 @@ class raft_log_store final : public log_device {
 
   void add(partition_id partition, const raft::log_write& write) override;
   std::optional<error> commit() override;
+  void note_commit() override;
   std::uint64_t incarnation_of(node_id peer) const override;
   std::optional<error> remember_peer(node_id peer, std::uint64_t incarnation) override;
   std::optional<error> record_replica(partition_id partition, bool is_hosted) override;

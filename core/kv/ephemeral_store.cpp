@@ -9,8 +9,8 @@ namespace kahuna::kv {
 
 namespace {
 
-// What a key and a version cost beside their bytes: nodes of the map, the lists and the set, allocator's rounding.
-constexpr std::size_t record_overhead_bytes = 320;
+// What a key and a version cost beside their bytes: nodes of the maps, the list and the set, allocator's rounding.
+constexpr std::size_t record_overhead_bytes = 384;
 constexpr std::size_t version_overhead_bytes = 112;
 
 }  // namespace
@@ -19,16 +19,21 @@ std::size_t ephemeral_store::bytes_of(const version& v) { return version_overhea
 
 // --- reading ------------------------------------------------------------------------------------------------------
 
+const ephemeral_store::record* ephemeral_store::find(std::string_view key) const {
+  const auto found = by_key_.find(key);
+  return found == by_key_.end() ? nullptr : &found->second->second;
+}
+
 result<std::optional<version>> ephemeral_store::latest(std::string_view key) const {
-  const auto found = records_.find(key);
-  if (found == records_.end()) return std::optional<version>();
-  return std::optional(found->second.versions.back());
+  const auto* found = find(key);
+  if (found == nullptr) return std::optional<version>();
+  return std::optional(found->versions.back());
 }
 
 result<std::optional<version>> ephemeral_store::at_revision(std::string_view key, std::int64_t revision) const {
-  const auto found = records_.find(key);
-  if (found == records_.end()) return std::optional<version>();
-  const auto& versions = found->second.versions;
+  const auto* found = find(key);
+  if (found == nullptr) return std::optional<version>();
+  const auto& versions = found->versions;
   // A list's view may hold more of them than are to be seen.
   if (revision <= versions.back().revision - revisions_max) return std::optional<version>();
   for (const auto& v : versions)
@@ -53,20 +58,21 @@ std::optional<error> ephemeral_store::walk_keys(std::string_view prefix, std::st
 }
 
 void ephemeral_store::touch(std::string_view key) {
-  if (const auto found = records_.find(key); found != records_.end())
-    recent_first_.splice(recent_first_.begin(), recent_first_, found->second.use);
+  if (const auto* found = find(key)) recent_first_.splice(recent_first_.begin(), recent_first_, found->use);
 }
 
 // --- writing ------------------------------------------------------------------------------------------------------
 
 void ephemeral_store::put(std::string_view key, version newest) {
-  auto place = records_.find(key);
-  if (place == records_.end()) {
+  records::iterator place;
+  if (const auto known = by_key_.find(key); known != by_key_.end()) {
+    place = known->second;
+    recent_first_.splice(recent_first_.begin(), recent_first_, place->second.use);
+  } else {
     place = records_.emplace(std::string(key), record{}).first;
+    by_key_.emplace(place->first, place);
     recent_first_.push_front(place);
     place->second.use = recent_first_.begin();
-  } else {
-    recent_first_.splice(recent_first_.begin(), recent_first_, place->second.use);
   }
 
   auto& r = place->second;
@@ -133,6 +139,7 @@ void ephemeral_store::forget(records::iterator place) {
   if (r.forget_at_ms != 0) forget_at_.erase({r.forget_at_ms, key});
   recent_first_.erase(r.use);
   count(place, 0);
+  by_key_.erase(key);
   records_.erase(place);
 }
 
@@ -161,7 +168,7 @@ void ephemeral_store::evict() {
 void ephemeral_store::sweep(std::uint64_t now_ms, std::size_t keys_max) {
   views_.remove_if([&](const view& w) { return w.used_ms + view_kept_ms < now_ms; });
   for (; keys_max != 0 && !forget_at_.empty() && forget_at_.begin()->first <= now_ms; --keys_max)
-    forget(records_.find(forget_at_.begin()->second));
+    forget(by_key_.at(forget_at_.begin()->second));
   evict();
 }
 
@@ -170,6 +177,7 @@ void ephemeral_store::clear() {
   bytes_ = 0;
   forget_at_.clear();
   recent_first_.clear();
+  by_key_.clear();
   records_.clear();
   views_.clear();
 }
@@ -199,7 +207,7 @@ bool ephemeral_store::is_view_intact(std::string_view prefix, timestamp visible)
 }
 
 void ephemeral_store::check_invariants() const {
-  KAHUNA_CHECK(recent_first_.size() == records_.size(), recent_first_.size(), records_.size());
+  KAHUNA_CHECK(recent_first_.size() == records_.size() && by_key_.size() == records_.size(), recent_first_.size(), by_key_.size(), records_.size());
   std::size_t bytes = 0;
   std::size_t scheduled = 0;
   for (const auto& [key, r] : records_) {

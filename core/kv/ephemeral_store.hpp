@@ -17,6 +17,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/base/memory_budget.hpp"
@@ -82,6 +83,7 @@ class ephemeral_store final : public version_reader {
     bool needs(std::string_view key) const { return !is_broken && key > after && key.starts_with(prefix); }
   };
 
+  const record* find(std::string_view key) const;
   static std::size_t bytes_of(const version& v);
   static bool is_live_in(const record& r, timestamp visible);
   void trim(record& r, std::string_view key);
@@ -94,6 +96,7 @@ class ephemeral_store final : public version_reader {
 
   std::shared_ptr<memory_budget> budget_;
   records records_;
+  std::unordered_map<std::string_view, records::iterator> by_key_;  // all of them: what most operations ask for is one key
   std::list<records::iterator> recent_first_;
   std::set<std::pair<std::uint64_t, std::string_view>> forget_at_;  // (Unix ms, key) of the keys that will be absent
   std::list<view> views_;                                           // least recently used first

@@ -8,7 +8,7 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <unordered_map>
 #include <optional>
 #include <set>
 #include <vector>
@@ -60,7 +60,7 @@ class request_window {
   void take(std::uint64_t client, std::uint64_t floor, const std::vector<write_result>& results, timestamp stamp);
   void forget_overdue(timestamp stamp);
 
-  std::map<std::uint64_t, client_window> clients_;
+  std::unordered_map<std::uint64_t, client_window> clients_;
   std::size_t results_ = 0;
   std::set<std::pair<timestamp, std::uint64_t>> by_activity_;  // (last_active, client) of every client
   std::vector<std::uint64_t> changed_;                         // clients, some maybe more than once

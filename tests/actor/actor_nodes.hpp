@@ -33,6 +33,7 @@ class counting_device final : public persistence::log_device {
     ++commits;
     return log_->commit();
   }
+  void note_commit() override { log_->note_commit(); }
   std::uint64_t incarnation_of(node_id peer) const override { return log_->incarnation_of(peer); }
   std::optional<error> remember_peer(node_id peer, std::uint64_t incarnation) override { return log_->remember_peer(peer, incarnation); }
   std::optional<error> record_replica(partition_id partition, bool is_hosted) override { return log_->record_replica(partition, is_hosted); }

@@ -129,9 +129,10 @@ std::vector<std::string> data_store_seeds() {
 std::string log_key(family, int form, const std::string& name) {
   std::string key;
   append_be32(key, form < 8 ? 0 : 0xFFFFFFFF);
-  key.push_back("EEEEEEHHBBBBPPPP"[form]);
+  key.push_back("EEEEEEHHBBNNPPPP"[form]);
   if (key.back() == 'E') append_be64(key, form == 0 ? ~std::uint64_t{0} - name.size() : name.size());
   if (key.back() == 'P') append_be32(key, 1);
+  if (key.back() == 'N') append_be32(key, static_cast<std::uint32_t>(name.size()));
   return key;
 }
 
@@ -169,6 +170,7 @@ std::vector<std::string> raft_log_store_seeds() {
   std::string whole(1, '\1');
   whole += record_of(sealed | formed | 6 << 4, "", messages::encode(raft::hard_state{term_id{3}, node_id{2}}));
   whole += record_of(sealed | formed | 8 << 4, "", messages::encode(std::uint64_t{5}));
+  for (std::size_t i = 6; i <= 7; ++i) whole += record_of(sealed | formed | 10 << 4, std::string(i, 'i'), messages::encode(std::uint64_t{i}));
   whole += record_of(sealed | formed | 12 << 4, "", messages::encode(std::uint64_t{77}));
   for (std::size_t i = 1; i <= 3; ++i)
     whole += record_of(sealed | formed | 1 << 4, std::string(i, 'i'),

@@ -1,11 +1,14 @@
 #define CAF_SUITE raft_log_store
 #include "caf/test/unit_test.hpp"
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 
 #include "persistence/memory_store.hpp"
 #include "persistence/raft_log_store.hpp"
 #include "persistence/record.hpp"
+#include "persistence/rocksdb_store.hpp"
 #include "tests/support/process.hpp"
 
 using namespace kahuna;
@@ -263,6 +266,7 @@ CAF_TEST(a log that lost its synced end is refused) {
       w.entries = {entry(1, i)};
       (*opened)->add(p, w);
       CAF_REQUIRE(!(*opened)->commit());
+      (*opened)->note_commit();
     }
   }
   CAF_CHECK(raft_log_store::open(disk, *synced_mark::open(path, false), fails).has_value());
@@ -290,6 +294,94 @@ CAF_TEST(a log that lost its synced end is refused) {
   }
   CAF_CHECK(!synced_mark::open(path, false));
   CAF_CHECK(!synced_mark::open(path + ".missing", false));
+}
+
+// RocksDB forgives a torn end, also that of a journal behind which it has begun another one: there it is damage.
+CAF_TEST(a damaged end of an older journal is refused) {
+  const kahuna::testing::temporary_directory directory;
+  const auto original = directory.path() / "log";
+  const auto copy = directory.path() / "copy";
+  const auto journals_of = [](const std::filesystem::path& path) {
+    std::vector<std::filesystem::path> found;
+    for (const auto& file : std::filesystem::directory_iterator(path))
+      if (file.path().extension() == ".log" && file.file_size() != 0) found.push_back(file.path());
+    std::sort(found.begin(), found.end());
+    return found;
+  };
+  const auto settings_of = [](const std::filesystem::path& path) {
+    rocksdb_settings settings{path.string(), journal::own, true};
+    settings.write_buffer_bytes = 64 << 10;
+    return settings;
+  };
+  const auto fails = [](const error&) {};
+  {
+    auto opened = raft_log_store::open(std::move(*open_rocksdb(settings_of(original))), nullptr, fails);
+    // There are two until the older one's memtable is written out, which takes a moment.
+    bool are_two = false;
+    for (std::uint64_t i = 1; i <= 20'000 && !are_two; ++i) {
+      raft::log_write w;
+      w.state = raft::hard_state{term_id{i}, node_id{1}};
+      w.entries = {raft::log_entry{term_id{i}, log_index{i}, raft::entry_kind::command, shared_bytes(std::string(100, 'x'))}};
+      (*opened)->add(p, w);
+      CAF_REQUIRE(!(*opened)->commit());
+      if (journals_of(original).size() < 2) continue;
+      std::error_code gone_meanwhile;
+      std::filesystem::remove_all(copy);
+      std::filesystem::copy(original, copy, gone_meanwhile);
+      are_two = !gone_meanwhile && journals_of(copy).size() == 2;
+    }
+    CAF_REQUIRE(are_two);
+  }
+  const auto is_opened = [&](const std::filesystem::path& path) {
+    auto store = open_rocksdb(settings_of(path));
+    return store && raft_log_store::open(std::move(*store), nullptr, fails);
+  };
+  const auto length = std::filesystem::file_size(journals_of(copy).front());
+  const auto damaged = directory.path() / "damaged";
+  std::filesystem::copy(copy, damaged);
+  CAF_CHECK(is_opened(damaged));
+  // In its last record RocksDB finds nothing to complain of.
+  for (std::uint64_t from_end = 1; from_end < 300; from_end += 23) {
+    std::filesystem::remove_all(damaged);
+    std::filesystem::copy(copy, damaged);
+    std::fstream file(journals_of(damaged).front(), std::ios::in | std::ios::out | std::ios::binary);
+    const auto place = static_cast<std::streamoff>(length - from_end);
+    file.seekg(place);
+    const auto byte = static_cast<char>(file.get() ^ 0x80);
+    file.seekp(place);
+    file.put(byte);
+    file.close();
+    CAF_CHECK_EQUAL(is_opened(damaged) ? from_end : 0, 0u);
+  }
+}
+
+CAF_TEST(a batch that is missing before the last is noticed) {
+  for (std::uint64_t i = 1; i <= 5; ++i) write({}, {entry(1, i)});
+  auto slot = [](std::uint32_t number) {
+    std::string k;
+    append_be32(k, 0xFFFFFFFF);
+    k.push_back('N');
+    append_be32(k, number);
+    return k;
+  };
+  const auto opens = [this] { return raft_log_store::open(disk, nullptr, [](const error&) {}).has_value(); };
+  CAF_CHECK(opens());
+  const auto third = **disk->get(family::main, slot(3));
+  tamper(slot(3), std::nullopt);
+  CAF_CHECK(!opens());
+  tamper(slot(3), third);
+  CAF_CHECK(opens());
+  tamper(slot(1), std::nullopt);
+  CAF_CHECK(!opens());
+  // As if an older build had written that one, whose count goes on.
+  std::string before_slots;
+  append_be32(before_slots, 0xFFFFFFFF);
+  before_slots.push_back('B');
+  tamper(before_slots, encode_record(before_slots, std::uint64_t{1}));
+  CAF_CHECK(opens());
+  // The end may be torn.
+  tamper(slot(5), std::nullopt);
+  CAF_CHECK(opens());
 }
 
 CAF_TEST_FIXTURE_SCOPE_END()
