@@ -55,6 +55,7 @@ void node_members::step(routing::membership_input input) {
 
 void node_members::adopt(routing::partition_map map) {
   auto before = std::exchange(map_, std::make_shared<const routing::partition_map>(std::move(map)));
+  host_.watch().goes_by(*map_);
   world_.note(map_->version * 16 + host_.id().value);
   tell_everybody(true);
   // Also those who are no members any more: so they know.

@@ -29,7 +29,10 @@ void replica::take_order(node_id by, const routing::group_order& order) {
 }
 
 void replica::take_group_news(raft::ready& ready) {
-  if (ready.configuration) configuration_ = *ready.configuration;
+  if (ready.configuration) {
+    configuration_ = *ready.configuration;
+    host_.watch().is_in_force(id_, configuration_);
+  }
   for (const auto& change : ready.changes) refusal_ = change.refusal;
   std::erase_if(ready.reads, [&](const raft::read_answer& answer) {
     if ((answer.read_id & own_read) == 0) return false;
