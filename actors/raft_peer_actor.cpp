@@ -20,6 +20,7 @@ const char* reason_of(raft::change_refusal refusal) {
     case raft::change_refusal::invalid: return "these can't become its voters";
     case raft::change_refusal::under_way: return "another change is under way";
     case raft::change_refusal::would_lose_quorum: return "not enough of those who are to vote answer";
+    case raft::change_refusal::outdated: return "a later change was asked for";
   }
   return "";
 }
@@ -33,8 +34,9 @@ void step(self_pointer self, raft::raft_input input) {
 void report(self_pointer self) {
   auto& state = self->state;
   const auto& [members, index, is_committed] = state.configuration;
-  const bool is_settled = is_committed && !members.is_joint() && members.learners.empty();
   const auto asked = std::exchange(state.ordered, std::nullopt);
+  // By this order or a later one, so that none before it can change anything any more.
+  const bool is_settled = is_committed && !members.is_joint() && members.learners.empty() && members.change_id >= asked->order.version;
   self->send(state.cluster, group_reported{asked->by, {state.settings.partition, asked->order.version, members.voters, is_settled, reason_of(state.refusal)}});
 }
 

@@ -13,7 +13,7 @@
 namespace kahuna::bench {
 
 // cas: compare-revision-and-swap of keys that each worker has for itself. eset and eget are set and get of ephemeral keys.
-// rmw and transfer are transactions: they read one key, or two accounts, and write them.
+// rmw and transfer are transactions: they read one key, or two accounts, for writing, and write them with the commit: two round trips.
 enum class workload : unsigned char { set, get, mixed, bucket, cas, rmw, transfer };
 enum class output_format : unsigned char { console, json };
 

@@ -200,7 +200,7 @@ class load {
     });
   }
 
-  // --- transactions: read all accounts, write all, commit; begun again where they are aborted
+  // --- transactions: read all accounts in one step, write them with the commit; begun again where they are aborted
 
   void choose_accounts(worker& w) {
     const auto first = w.dice.below(options_.key_space);
@@ -224,20 +224,22 @@ class load {
     client_.submit_transaction(
         [this, &w](client::transaction& t, client::client::attempt_ended ended) {
           ++w.attempts;
-          step(w, t, 0, std::move(ended));
+          move_amounts(w, t, std::move(ended));
         },
         options, [this, &w, started](const result<kv::commit_response>& committed) { end_transaction(w, started, committed); });
   }
 
-  void step(worker& w, client::transaction& t, std::size_t number, client::client::attempt_ended ended) {
-    const auto accounts = w.accounts.size();
-    if (number == 2 * accounts) return ended(std::nullopt);
-    kv::transaction_step asked = kv::get_request{.key = w.accounts[number % accounts], .space = options_.durability};
-    if (number >= accounts)
-      asked = kv::set_request{.key = w.accounts[number - accounts], .value = random_value(w.dice, options_.value_bytes), .space = options_.durability};
-    t.submit(std::move(asked), [this, &w, &t, number, ended = std::move(ended)](const kv::operation_response& response) {
+  void move_amounts(worker& w, client::transaction& t, client::client::attempt_ended ended) {
+    kv::several_step read;
+    for (const auto& account : w.accounts) {
+      read.operations.push_back(kv::wanted_lock{.space = options_.durability, .key = account});
+      read.operations.push_back(kv::get_request{.key = account, .space = options_.durability});
+    }
+    t.submit(std::move(read), [this, &w, &t, ended = std::move(ended)](const kv::operation_response& response) {
       if (const auto* failure = std::get_if<error>(&response)) return ended(*failure);
-      step(w, t, number + 1, ended);
+      for (const auto& account : w.accounts)
+        t.set_at_commit({.key = account, .value = random_value(w.dice, options_.value_bytes), .space = options_.durability});
+      ended(std::nullopt);
     });
   }
 

@@ -116,7 +116,7 @@ struct client::implementation : std::enable_shared_from_this<implementation> {
   }
 
   transaction_attempts attempts(const transaction_options& wanted);
-  transaction next_attempt(const transaction_attempts& attempts);
+  void begin(transaction_options options, std::function<void(result<transaction>)> done);
 
   void run_later(std::chrono::microseconds pause, std::function<void()> run) {
     auto& lane = lanes.front();
@@ -463,16 +463,16 @@ transaction_attempts client::implementation::attempts(const transaction_options&
   return transaction_attempts(wanted, now, prng(now.value ^ next_transaction.load()));
 }
 
-transaction client::implementation::next_attempt(const transaction_attempts& attempts) {
-  return transaction(std::make_shared<lane_channel<implementation>>(shared_from_this(), choose_lane()), attempts.options(),
-                     attempts.options().began_at, next_transaction.fetch_add(1));
-}
-
 void client::submit_begin(transaction_options options, std::function<void(result<transaction>)> done) {
   if (auto wrong = wrong_in(options)) return done(std::move(*wrong));
-  const auto channel = std::make_shared<lane_channel<implementation>>(implementation_, implementation_->choose_lane());
-  const auto number = implementation_->next_transaction.fetch_add(1);
-  if (!options.is_as_of_now || options.as_of != timestamp{}) return done(transaction(channel, options, options.began_at != timestamp{} ? options.began_at : wall_clock(), number));
+  implementation_->begin(options, std::move(done));
+}
+
+void client::implementation::begin(transaction_options options, std::function<void(result<transaction>)> done) {
+  const auto channel = std::make_shared<lane_channel<implementation>>(shared_from_this(), choose_lane());
+  const auto number = next_transaction.fetch_add(1);
+  const auto began_at = options.began_at != timestamp{} ? options.began_at : wall_clock();
+  if (!options.is_as_of_now || options.as_of != timestamp{}) return done(transaction(channel, options, began_at, number));
 
   auto round = std::make_shared<clock_round>();
   const auto partitions = channel->partitions();
@@ -521,7 +521,9 @@ result<kv::commit_response> client::run_transaction(const std::function<std::opt
   const auto deadline = std::chrono::steady_clock::now() + implementation_->options.timeout;
   auto attempts = implementation_->attempts(options);
   for (;;) {
-    transaction attempt = implementation_->next_attempt(attempts);
+    auto begun = begin(attempts.options());
+    if (!begun) return begun.error();
+    transaction& attempt = *begun;
     auto failure = attempts.locks().empty() ? std::nullopt : attempt.lock(attempts.locks());
     if (!failure) failure = body(attempt);
     if (!failure) {
@@ -529,7 +531,7 @@ result<kv::commit_response> client::run_transaction(const std::function<std::opt
       if (committed) return committed;
       failure = committed.error();
     }
-    if (failure->code != errc::aborted) return *failure;
+    if (failure->code != errc::aborted || attempt.refusal()) return *failure;
     const auto pause = attempts.lost(attempt.touched());
     if (std::chrono::steady_clock::now() + pause >= deadline) return *failure;
     std::this_thread::sleep_for(pause);
@@ -546,8 +548,16 @@ struct client::running_transaction : std::enable_shared_from_this<running_transa
     if (done) finish(closed_error());
   }
 
+  // As of now each attempt reads another moment.
   void begin_attempt() {
-    attempt.emplace(owner->next_attempt(attempts));
+    owner->begin(attempts.options(), [self = shared_from_this()](result<transaction> begun) {
+      if (!begun) return self->finish(begun.error());
+      self->attempt.emplace(std::move(*begun));
+      self->run_attempt();
+    });
+  }
+
+  void run_attempt() {
     auto self = shared_from_this();
     ++attempt_number;
     // Called a second time, or for an attempt that is over, it does nothing.
@@ -567,6 +577,7 @@ struct client::running_transaction : std::enable_shared_from_this<running_transa
   void body_ended(std::optional<error> failure) {
     if (failure) return take_outcome(std::move(*failure));
     attempt->submit(kv::commit_step{}, [self = shared_from_this()](kv::operation_response response) {
+      if (const auto* refusal = std::get_if<kv::commit_refusal>(&response)) return self->finish(error_of(*refusal));
       self->take_outcome(unwrap<kv::commit_response>(std::move(response)));
     });
   }

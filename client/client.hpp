@@ -86,7 +86,8 @@ class client {
 
   // Runs `body` in a transaction and commits it; where it was aborted, again, after a pause that is drawn and grows, until the
   // client's timeout has passed. What an attempt has touched the next one locks first, in the order of the keys' names, whatever
-  // `options.locking` says (transaction_attempts.hpp). `body` returns an error to roll back and be done, `aborted` to begin again, or nothing to
+  // `options.locking` says (transaction_attempts.hpp). Where a write that the body has given to the commit was refused it is not begun
+  // again: `aborted`, with the write in words. One as of now only reads, as of another moment in each attempt. `body` returns an error to roll back and be done, `aborted` to begin again, or nothing to
   // commit; it may run any number of times, and must not take what it read for granted before this returns.
   result<kv::commit_response> run_transaction(const std::function<std::optional<error>(transaction&)>& body,
                                               transaction_options options = {});

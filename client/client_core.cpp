@@ -20,7 +20,7 @@ bool is_refusal(const kv::operation_response& response) {
   if (const auto* set = std::get_if<kv::set_response>(&response)) return !set->is_set;
   if (const auto* erased = std::get_if<kv::delete_response>(&response)) return !erased->is_deleted;
   if (const auto* extended = std::get_if<kv::extend_response>(&response)) return !extended->is_extended;
-  return false;
+  return std::holds_alternative<kv::commit_refusal>(response);
 }
 
 }  // namespace

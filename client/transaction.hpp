@@ -10,6 +10,14 @@
 // over: every call answers `aborted`, and it is to be begun again (client::run_transaction does that). One that was begun as of a
 // moment only reads, holds up nobody and is never aborted.
 //
+// Each step is a round trip to the coordinator. What needs few of them reads all that it needs in one, and sends its writes with the
+// commit, which are two:
+//
+//   auto both = t->get_many({{.key = "accounts/a"}, {.key = "accounts/b"}}, kv::lock_demand::exclusive);
+//   t->set_at_commit({.key = "accounts/a", .value = …});
+//   t->set_at_commit({.key = "accounts/b", .value = …});
+//   auto committed = t->commit();
+//
 // One thread at a time, one call at a time. Copies nothing: movable only.
 #pragma once
 
@@ -45,6 +53,9 @@ class transaction_channel {
   virtual std::uint32_t partitions() const = 0;
 };
 
+// What a commit says whose writes were refused: `aborted`, with the write in words.
+error error_of(const kv::commit_refusal& refusal);
+
 class transaction {
  public:
   using step_done = std::function<void(kv::operation_response)>;
@@ -75,20 +86,41 @@ class transaction {
   result<kv::delete_response> erase(kv::delete_request request);
   result<kv::extend_response> extend(kv::extend_request request);
   result<key_list> get_by_bucket(const std::string& bucket, list_options options = {});
+  // Several keys in one step: an answer for each, in their order, or one error for all. `lock`: what they are locked for where the
+  // transaction locks as it goes: exclusive those that will be written, which spares a wait for a stronger lock later. 1 to
+  // kv::locks_max; what is found has at most a MiB above the largest value. Not for history.
+  result<std::vector<kv::get_response>> get_many(std::vector<kv::get_request> requests,
+                                                 kv::lock_demand lock = kv::lock_demand::shared);
+  // Any operations in one step, 1 to kv::operations_max: done in their order, each seeing what those before it have written. An answer for
+  // each; a condition that does not hold is an answer, and those behind it are done. An error is one for all: then none of them was done.
+  result<std::vector<kv::step_answer>> run(std::vector<kv::step_operation> operations);
+
+  // Writes this with the commit, in the same request, behind what was given so before. Nobody is asked, and nothing is checked, before the
+  // commit; after this only the commit or a rollback may follow: other steps are refused (invalid_argument), because they would not see it.
+  void set_at_commit(kv::set_request request);
+  void erase_at_commit(kv::delete_request request);
+  void extend_at_commit(kv::extend_request request);
+
   // Reads keys ahead, 1 to kv::locks_max, and locks them where it locks as it goes, in the order of their names: transactions that
   // begin with this never wait for each other in a circle, and what they read and write of these keys later is answered without
   // asking the keys' partitions. One that only reads locks nothing.
   std::optional<error> lock(std::vector<kv::wanted_lock> keys);
-  // `timeout`: it is not known whether it was committed.
+  // `timeout`: it is not known whether it was committed. `aborted` also where a write that was given to it is not done, because its
+  // condition does not hold or there is nothing to extend: then nothing is committed, the transaction is over, and refusal() says which.
   result<kv::commit_response> commit();
+  // Why the commit was refused, if it was: to begin again by the same code would end so again, until somebody changes the key.
+  std::optional<kv::commit_refusal> refusal() const;
   std::optional<error> rollback();
 
-  // The same without waiting: `done` runs once, on a thread of the client's or before this returns, and must not block.
+  // The same without waiting: `done` runs once, on a thread of the client's or before this returns, and must not block. A commit_step takes
+  // with it what was given to the commit, and may be answered with a commit_refusal.
   void submit(kv::transaction_step step, step_done done);
   void submit_list(const std::string& bucket, list_options options, list_done done);
 
  private:
   struct state;
+
+  void submit_gathered(kv::several_step step, step_done done);
 
   explicit transaction(std::shared_ptr<state> shared) : state_(std::move(shared)) {}
 

@@ -338,6 +338,7 @@ std::variant<actors::hosted_replica, start_failure> running_node::implementation
   settings.options.ephemeral_budget = ephemeral_budget;
   settings.manager.options = {id, partitions};
   settings.manager.options.written_bytes_max = options.max_value_size + (1 << 20);
+  settings.manager.options.answered_bytes_max = options.max_value_size + (1 << 20);
   settings.manager.seed = random_number();
   settings.manager.clock = &clock;
   settings.manager.metrics = &metrics;

@@ -44,6 +44,8 @@ std::size_t outcome_of(const kv::operation_response& response) {
     std::size_t operator()(const kv::commit_response&) const { return 0; }
     std::size_t operator()(const kv::rollback_response&) const { return 0; }
     std::size_t operator()(const kv::lock_response&) const { return 0; }
+    std::size_t operator()(const kv::several_response&) const { return 0; }
+    std::size_t operator()(const kv::commit_refusal&) const { return 1; }
     std::size_t operator()(const kv::participant_response&) const { return 0; }
   };
   return std::visit(judge{}, response);

@@ -11,21 +11,18 @@ namespace {
 
 namespace client = kahuna::client;
 
-// What is read and written in a transaction is asked of it. `aborted` from any call is passed on: run_transaction begins again.
-kahuna::result<long> balance_of(client::transaction& t, const std::string& account) {
-  const auto found = t.get({.key = account});
-  if (!found) return found.error();
-  return found->is_found ? std::stol(found->value.str()) : 0;
-}
+long balance_in(const kahuna::kv::get_response& found) { return found.is_found ? std::stol(found.value.str()) : 0; }
 
+// What is read and written in a transaction is asked of it. `aborted` from any call is passed on: run_transaction begins again.
+// Both balances are read in one step, and locked for what follows; both are written with the commit, which is the second.
 std::optional<kahuna::error> move_money(client::transaction& t, const std::string& from, const std::string& to, long amount) {
-  const auto giver = balance_of(t, from);
-  if (!giver) return giver.error();
-  const auto taker = balance_of(t, to);
-  if (!taker) return taker.error();
-  if (*giver < amount) return std::nullopt;  // commits, and has changed nothing
-  if (const auto set = t.set({.key = from, .value = std::to_string(*giver - amount)}); !set) return set.error();
-  if (const auto set = t.set({.key = to, .value = std::to_string(*taker + amount)}); !set) return set.error();
+  const auto both = t.get_many({{.key = from}, {.key = to}}, kahuna::kv::lock_demand::exclusive);
+  if (!both) return both.error();
+  const auto giver = balance_in((*both)[0]);
+  const auto taker = balance_in((*both)[1]);
+  if (giver < amount) return std::nullopt;  // commits, and has changed nothing
+  t.set_at_commit({.key = from, .value = std::to_string(giver - amount)});
+  t.set_at_commit({.key = to, .value = std::to_string(taker + amount)});
   return std::nullopt;
 }
 
@@ -54,12 +51,10 @@ int main(int argc, char** argv) {
   // All accounts as they were at one moment. Such a transaction takes no locks, and is never aborted.
   auto look = kahuna->begin({.is_as_of_now = true});
   if (!look) return 1;
+  const auto all = look->get_many({{.key = accounts[0]}, {.key = accounts[1]}, {.key = accounts[2]}});
+  if (!all) return 1;
   long total = 0;
-  for (const auto& account : accounts) {
-    const auto balance = balance_of(*look, account);
-    if (!balance) return 1;
-    total += *balance;
-  }
+  for (const auto& balance : *all) total += balance_in(balance);
   std::printf("together they have %ld\n", total);
 
   // By hand: what is not committed when the object ends is rolled back.

@@ -27,6 +27,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -173,6 +174,7 @@ class partition_core {
     std::uint64_t deadline_ms = 0;
     instant since{};
     instant asked_at{};  // when its anchor was last asked
+    std::set<std::string> read_for_writing{};  // resources that it wanted to read only, and holds exclusively (upgrade_memory.hpp)
   };
 
   // What evaluation found, and on what it rests.

@@ -93,8 +93,9 @@ result<std::optional<std::string>> partition_core::find_change(const observation
 
 bool partition_core::try_acquire_all(const txn::transaction_id& id, const observation& seen,
                                      const std::vector<intended_write>& writes, instant now) {
-  if (!upgraded_.is_empty())
-    for (const auto& write : writes) upgraded_.written(resource_of_key(write.space, write.key), now);
+  if (const auto known = known_transactions_.find(id); known != known_transactions_.end())
+    for (const auto& write : writes)
+      if (auto resource = resource_of_key(write.space, write.key); known->second.read_for_writing.contains(resource)) upgraded_.note(resource, now);
   const auto all = [](const auto& range, auto has) { return std::all_of(range.begin(), range.end(), has); };
   return all(seen.keys,
              [&](const observed_key& key) {
@@ -134,7 +135,10 @@ void partition_core::evaluate_body(const partition_request& request, const parti
     if (const auto writer = locks_.promised_writer(resource, asked.id)) return park_for_outcome(*writer, request, now);
   } else {
     known_transactions_.try_emplace(asked.id, known_transaction{asked.term, asked.anchor, asked.deadline_ms, now, {}});
-    if (lock == lock_demand::shared && upgraded_.has(resource, now)) lock = lock_demand::exclusive;
+    if (lock == lock_demand::shared && upgraded_.has(resource, now)) {
+      lock = lock_demand::exclusive;
+      known_transactions_.at(asked.id).read_for_writing.insert(resource);
+    }
     const bool has_lock = lock == lock_demand::exclusive
                               ? acquire_for_write(request, asked.id, body.space, body.key, now)
                               : acquire(request, asked.id, resource, txn::lock_mode::shared, now);

@@ -59,7 +59,8 @@ std::set<partition_id> transaction_manager_core::participants_of(const transacti
 
 void transaction_manager_core::start_commit(transaction& t) {
   const auto all = participants_of(t);
-  const bool is_writing = std::any_of(t.keys.begin(), t.keys.end(), [](const auto& entry) { return entry.second.own.has_value(); });
+  // What was refused is told if what it was judged by proves to be so, as where nothing was to be written.
+  const bool is_writing = !t.refusal && std::any_of(t.keys.begin(), t.keys.end(), [](const auto& entry) { return entry.second.own.has_value(); });
   if (all.empty()) return finish_committed(t, stamp_, {});
 
   t.in = is_writing ? phase::preparing : phase::validating;
@@ -93,6 +94,7 @@ void transaction_manager_core::took_vote(transaction& t, const call& asked, cons
   if (t.in == phase::validating) {
     // Each partition judges expiry by its own clock, and repeated reads were judged by the one here.
     if (t.valid_until_ms != 0 && t.valid_until_ms <= unix_ms(stamp_)) return abort(t, "a key that it read has expired");
+    if (t.refusal) return refuse(t);
     return finish_committed(t, t.voted, {});
   }
   send_commit(t);
@@ -147,29 +149,35 @@ void transaction_manager_core::finish_committed(transaction& t, timestamp commit
   forget_transaction(t, {transaction_state::committed, committed, {}, now_ + finished_kept});
 }
 
+void transaction_manager_core::refuse(transaction& t) {
+  const std::string why = "write " + std::to_string(t.refusal->write) + " of its commit was not done";
+  abort(t, why, false, std::exchange(t.refusal, std::nullopt));
+}
+
 // Nothing of it is decided, and nothing will be: what was promised is let go. `is_asked_for`: by its own client.
-void transaction_manager_core::abort(transaction& t, const std::string& why, bool is_asked_for) {
+void transaction_manager_core::abort(transaction& t, const std::string& why, bool is_asked_for, std::optional<operation_response> told) {
   KAHUNA_CHECK(t.in != phase::committing, describe());
   ++aborted_;
   KAHUNA_FAULT_POINT("transaction.aborted");
-  if (!t.answer && std::holds_alternative<commit_step>(t.step)) {
+  if (!t.answer && is_commit(t.step)) {
     // Another leader of the anchor may have committed it, before steps that came late began it again here.
-    for (const auto origin : std::exchange(t.origins, {})) look_up(t.header.id, *term_, origin, t.commit_identity, why);
+    for (const auto origin : std::exchange(t.origins, {})) {
+      if (told && KAHUNA_PLANTED("transaction.refusal_told_unasked"))
+        reply(origin, *told);
+      else
+        look_up(t.header.id, *term_, origin, t.commit_identity, why, told);
+    }
   } else if (!t.answer && !(is_asked_for && std::holds_alternative<rollback_step>(t.step))) {
     answer(t, error{errc::aborted, "the transaction was aborted: " + why});
   }
   for (const auto partition : t.touched) resolve(t.header.id, *term_, partition, timestamp{}, release_patience);
-  forget_transaction(t, {transaction_state::aborted, {}, why, std::max(t.deadline, now_ + finished_kept)});
+  forget_transaction(t, {transaction_state::aborted, {}, why, std::max(t.deadline, now_ + finished_kept), std::move(told)});
 }
 
 void transaction_manager_core::forget_transaction(const transaction& t, finished outcome) {
   const auto id = t.header.id;
-  std::erase_if(calls_, [&](const auto& entry) {
-    const auto what = entry.second.what;
-    return entry.second.id == id && what != purpose::resolve && what != purpose::forget && what != purpose::lookup &&
-           what != purpose::question;
-  });
-  kept_bytes_ -= t.read_bytes + t.written_bytes;
+  for (const auto token : t.calls) calls_.erase(token);
+  kept_bytes_ -= t.kept_bytes();
   finished_until_.emplace_back(outcome.until, id);
   finished_[id] = std::move(outcome);
   transactions_.erase(id);

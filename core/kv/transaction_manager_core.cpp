@@ -79,18 +79,19 @@ void transaction_manager_core::begin_leadership(const manager_news::leadership& 
 
 // What is decided is in the log, or may be: the next leader knows. What is not never will be: nobody else can commit it.
 void transaction_manager_core::end_leadership() {
-  auto lookups = std::exchange(calls_, {});
-  std::erase_if(lookups, [](const auto& entry) { return entry.second.what != purpose::lookup; });
+  std::map<std::uint64_t, std::uint64_t> lookups;  // by token: who is to be answered
+  for (const auto& [token, asked] : calls_)
+    if (asked.what == purpose::lookup) lookups.emplace(token, asked.asked_by);
   const error gone{errc::not_leader, "this node does not lead partition " + std::to_string(options_.self.value) + " any more"};
-  for (const auto& [token, asked] : lookups) reply(asked.asked_by, gone);
+  for (const auto& [token, asked_by] : lookups) reply(asked_by, gone);
   telling_.clear();
   questions_under_way_.clear();
   while (!transactions_.empty()) {
     auto& t = transactions_.begin()->second;
-    if (!t.answer && std::holds_alternative<commit_step>(t.step))
+    if (!t.answer && is_commit(t.step))
       answer(t, error{errc::leadership_lost, "the leader that coordinates the transaction changed while it was committing"});
     if (t.in == phase::committing) {
-      kept_bytes_ -= t.read_bytes + t.written_bytes;
+      kept_bytes_ -= t.kept_bytes();
       transactions_.erase(transactions_.begin());
     } else {
       abort(t, "the node that coordinated the transaction does not lead its partition any more");
@@ -116,6 +117,12 @@ transaction_manager_core::request_identity transaction_manager_core::identity_of
 void transaction_manager_core::send(call c) {
   const auto token = manager_origin | next_token_++;
   hand_out(token, c);
+  keep(token, std::move(c));
+}
+
+void transaction_manager_core::keep(std::uint64_t token, call c) {
+  const bool outlives_it = c.what == purpose::resolve || c.what == purpose::forget || c.what == purpose::lookup || c.what == purpose::question;
+  if (const auto owner = transactions_.find(c.id); owner != transactions_.end() && !outlives_it) owner->second.calls.insert(token);
   calls_.emplace(token, std::move(c));
 }
 
@@ -146,7 +153,7 @@ bool transaction_manager_core::repeat_later(std::uint64_t token, const call& c, 
   const auto pause = std::min(repeat_max, repeat_min * (std::int64_t{1} << std::min<std::uint32_t>(again.failures, 4)));
   ++again.failures;
   again.repeat_at = now_ + duration(dice_.between(static_cast<std::uint64_t>(pause.count() / 2), static_cast<std::uint64_t>(pause.count())));
-  calls_.emplace(token, std::move(again));
+  keep(token, std::move(again));
   return true;
 }
 
@@ -162,7 +169,8 @@ void transaction_manager_core::resolve(const txn::transaction_id& id, term_id te
 }
 
 void transaction_manager_core::look_up(const txn::transaction_id& id, term_id term, std::uint64_t origin,
-                                       std::optional<request_identity> commit, std::string why) {
+                                       std::optional<request_identity> commit, std::string why,
+                                       std::optional<operation_response> told) {
   call c;
   c.what = purpose::lookup;
   c.id = id;
@@ -171,6 +179,7 @@ void transaction_manager_core::look_up(const txn::transaction_id& id, term_id te
   c.asked_by = origin;
   c.identity = std::move(commit);
   c.why = std::move(why);
+  c.told = std::move(told);
   c.ends = now_ + question_patience;
   send(std::move(c));
 }
@@ -180,6 +189,8 @@ void transaction_manager_core::take_answer(std::uint64_t token, operation_respon
   if (found == calls_.end()) return;  // of a transaction that is over, or repeated and answered before
   const auto asked = std::move(found->second);
   calls_.erase(found);
+  const auto owner = transactions_.find(asked.id);
+  if (owner != transactions_.end()) owner->second.calls.erase(token);
   const auto* failure = std::get_if<error>(&response);
   const auto* said = std::get_if<participant_response>(&response);
   const auto* status = said != nullptr ? std::get_if<transaction_status>(said) : nullptr;
@@ -216,12 +227,12 @@ void transaction_manager_core::take_answer(std::uint64_t token, operation_respon
       if (status == nullptr) return reply(asked.asked_by, std::move(response));
       if (!asked.identity) return reply(asked.asked_by, std::move(response));
       if (status->state == transaction_state::committed) return reply(asked.asked_by, commit_response{status->committed});
+      if (asked.told) return reply(asked.asked_by, *asked.told);
       return reply(asked.asked_by, error{errc::aborted, "the transaction was aborted: " + (asked.why.empty() ? status->why : asked.why)});
     default:
       break;
   }
 
-  const auto owner = transactions_.find(asked.id);
   if (owner == transactions_.end() || asked.what == purpose::hurry) return;
   auto& t = owner->second;
   if (asked.what == purpose::commit) {
@@ -241,6 +252,11 @@ void transaction_manager_core::take_answer(std::uint64_t token, operation_respon
     if (repeat_later(token, asked, *failure)) return;
     if (asked.what == purpose::vote || failure->code == errc::aborted || failure->code == errc::view_lost)
       return abort(t, failure->message);
+    if (is_commit(t.step)) {
+      // Its writes can't be made, and the next attempt of it must not find that they can.
+      const bool is_damaged = failure->code == errc::data_corrupted;
+      return abort(t, failure->message, false, is_damaged ? std::optional(response) : std::nullopt);
+    }
     // The step can't be done; the transaction goes on.
     auto why = *failure;
     if (is_worth_repeating(why.code)) why = {errc::unavailable, "partition " + std::to_string(asked.partition.value) + " can't be asked: " + why.message};
@@ -295,8 +311,8 @@ void transaction_manager_core::hear_of(transaction& t, const transaction_query& 
   if (news.order != wait_order::out_of_order) return;
   t.must_not_wait = true;
   std::vector<partition_id> asked;
-  for (const auto& [token, c] : calls_)
-    if (c.id == t.header.id && (c.what == purpose::read || c.what == purpose::list)) asked.push_back(c.partition);
+  for (const auto token : t.calls)
+    if (const auto& c = calls_.at(token); c.what == purpose::read || c.what == purpose::list) asked.push_back(c.partition);
   for (const auto partition : asked) hurry(t, partition);
 }
 
@@ -364,12 +380,14 @@ void transaction_manager_core::on_tick() {
 
 void transaction_manager_core::check_invariants() const {
   std::size_t kept = 0;
-  for (const auto& [id, t] : transactions_) kept += t.read_bytes + t.written_bytes;
+  for (const auto& [id, t] : transactions_) kept += t.kept_bytes();
   KAHUNA_CHECK(kept == kept_bytes_, kept, describe());
   KAHUNA_CHECK(term_ || (transactions_.empty() && calls_.empty() && telling_.empty()), describe());
   for (const auto& [id, t] : transactions_) {
     KAHUNA_CHECK(t.in != phase::committing || t.awaited.empty(), id, describe());
     KAHUNA_CHECK(t.answer || !t.origins.empty(), id, describe());
+    KAHUNA_CHECK(!t.answer || t.missing == 0, id, describe());
+    for (const auto token : t.calls) KAHUNA_CHECK(calls_.at(token).id == id, id, describe());
   }
 }
 

@@ -1,6 +1,6 @@
 // What is said of transactions: by clients to the partition that anchors one, and between the partitions that it touches.
 //
-//   client → anchor              transaction_request: one step at a time, the last one a commit or a rollback
+//   client → anchor              transaction_request: one step at a time, of one operation or several, the last one a commit or a rollback
 //   anchor → participants        participant_request: read (and lock), list, validate, prepare, resolve
 //   anchor → itself              the same, and commit, lookup, forget
 //   participant → anchor         transaction_query: what has become of it?
@@ -80,6 +80,40 @@ struct lock_step {
 
 inline constexpr std::size_t locks_max = 256;
 
+// What a step of several holds. The order is on the wire: append only.
+using step_operation = std::variant<set_request, get_request, exists_request, delete_request, extend_request, wanted_lock>;
+
+// Operations that are asked in one request: done one after the other, each seeing what those before it have written, once all their keys
+// are read, and locked if the transaction locks as it goes. Keys of different partitions are asked for at the same time. An error is that
+// of the whole step, and then nothing of it was done; a condition that does not hold is an answer, behind which the others go on.
+struct several_step {
+  std::vector<step_operation> operations;  // 1 to operations_max; reads are of now
+
+  friend bool operator==(const several_step&, const several_step&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& operations;
+  }
+};
+
+inline constexpr std::size_t operations_max = 512;
+
+// The order is on the wire: append only.
+using write_request = std::variant<set_request, delete_request, extend_request>;
+
+// Writes, and then commits. Where one of them is not done, nothing is committed (commit_refusal).
+struct write_and_commit_step {
+  std::vector<write_request> writes;  // 1 to operations_max
+
+  friend bool operator==(const write_and_commit_step&, const write_and_commit_step&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& writes;
+  }
+};
+
 struct commit_step {
   friend bool operator==(const commit_step&, const commit_step&) = default;
 
@@ -96,10 +130,15 @@ struct rollback_step {
 
 // The order is on the wire: append only.
 using transaction_step = std::variant<set_request, get_request, exists_request, delete_request, extend_request,
-                                      get_by_bucket_request, commit_step, rollback_step, lock_step>;
+                                      get_by_bucket_request, commit_step, rollback_step, lock_step, several_step, write_and_commit_step>;
 
-// A step of a transaction. The first one (number 1) begins it; a step that is repeated is answered as before. Answers are
-// those of the operation, commit_response, rollback_response, lock_response, or an error; `aborted` where the transaction is over.
+inline bool is_commit(const transaction_step& step) {
+  return std::holds_alternative<commit_step>(step) || std::holds_alternative<write_and_commit_step>(step);
+}
+
+// A step of a transaction. The first one (number 1) begins it; a step that is repeated is answered as before. Answers are those of the
+// operation, several_response, commit_response, commit_refusal, rollback_response, lock_response, or an error; `aborted` where the
+// transaction is over.
 struct transaction_request {
   transaction_header transaction;
   std::uint32_t number = 1;  // rises by one from step to step
@@ -130,6 +169,34 @@ struct lock_response {
 
   template <class Archive>
   void serialize(Archive&, unsigned) {}
+};
+
+// An answer of each kind of step_operation. The order is on the wire: append only.
+using step_answer = std::variant<set_response, get_response, exists_response, delete_response, extend_response, lock_response>;
+
+struct several_response {
+  std::vector<step_answer> answers;  // one for each operation, in their order
+
+  friend bool operator==(const several_response&, const several_response&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& answers;
+  }
+};
+
+// To a commit with writes of which one was not done: a set whose condition does not hold, or an extension of a key that is not there.
+// (To delete what is not there is as good as done.) Nothing is committed, and the transaction is over.
+struct commit_refusal {
+  std::uint32_t write = 0;  // its place among them, from 0
+  step_answer answer;
+
+  friend bool operator==(const commit_refusal&, const commit_refusal&) = default;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& write& answer;
+  }
 };
 
 struct rollback_response {

@@ -1,6 +1,8 @@
 // Which keys transactions have lately read under a shared lock and then wanted to write while others had read them too. Two of them can
 // only wait for each other, and of many all but one lose: so whoever is going to read such a key gets the exclusive lock at once.
-// A guess that costs at worst that readers wait for each other; nothing that is correct rests on it.
+// A guess that costs at worst that readers wait for each other; nothing that is correct rests on it. It is kept up by those alone for whom it
+// came true: who got the exclusive lock for reading, and then wrote. Others that write the key would do so anyway, and readers go together
+// again soon.
 #pragma once
 
 #include <string>
@@ -13,7 +15,7 @@ namespace kahuna::kv {
 
 class upgrade_memory {
  public:
-  // For so long after it was last seen, or a key in it was last written by a transaction.
+  // For so long after it was last seen, or came true.
   static constexpr duration kept = std::chrono::seconds(10);
   static constexpr std::size_t keys_max = 1024;
 
@@ -27,9 +29,6 @@ class upgrade_memory {
   void note(const std::string& resource, instant now) {
     if (until_.size() >= keys_max) std::erase_if(until_, [&](const auto& entry) { return entry.second <= now; });
     if (until_.size() < keys_max || until_.contains(resource)) until_[resource] = now + kept;
-  }
-  void written(const std::string& resource, instant now) {
-    if (const auto found = until_.find(resource); found != until_.end()) found->second = now + kept;
   }
   void clear() { until_.clear(); }
 

@@ -10,7 +10,9 @@ namespace kahuna::raft {
 
 namespace {
 
-constexpr char format_version = 1;
+constexpr char format_version = 2;
+constexpr char format_version_without_change = 1;
+constexpr std::size_t change_bytes = 8;
 
 bool holds(const std::vector<node_id>& nodes, node_id node) { return std::binary_search(nodes.begin(), nodes.end(), node); }
 
@@ -67,15 +69,18 @@ shared_bytes encode_configuration(const configuration& members) {
   append_nodes(out, members.voters);
   append_nodes(out, members.outgoing);
   append_nodes(out, members.learners);
+  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(members.change_id >> shift));
   return shared_bytes(std::move(out));
 }
 
 std::optional<configuration> decode_configuration(std::string_view bytes) {
-  if (bytes.empty() || bytes.front() != format_version) return std::nullopt;
+  if (bytes.empty() || (bytes.front() != format_version && bytes.front() != format_version_without_change)) return std::nullopt;
+  const bool has_change = bytes.front() == format_version;
   bytes.remove_prefix(1);
   configuration members;
   if (!take_nodes(bytes, members.voters) || !take_nodes(bytes, members.outgoing) || !take_nodes(bytes, members.learners)) return std::nullopt;
-  if (!bytes.empty() || !members.is_valid()) return std::nullopt;
+  if (bytes.size() != (has_change ? change_bytes : 0) || !members.is_valid()) return std::nullopt;
+  for (const char byte : bytes) members.change_id = members.change_id << 8 | static_cast<unsigned char>(byte);
   return members;
 }
 

@@ -4,7 +4,8 @@
 //   joint   voters and outgoing: a majority of each decides. What leads from one set of voters to another.
 // Learners are sent everything, and decide nothing.
 //
-// As the payload of an entry:  version:u8 = 1, then of voters, outgoing and learners each  count:u8 node:be32 …
+// As the payload of an entry:  version:u8 = 2, of voters, outgoing and learners each  count:u8 node:be32 …,  change:be64
+// Of version 1, of builds before, the last is missing.
 #pragma once
 
 #include <algorithm>
@@ -24,6 +25,8 @@ struct configuration {
   std::vector<node_id> voters;
   std::vector<node_id> outgoing;
   std::vector<node_id> learners;
+  // The change that led here: the highest that was asked for. One with a lower number comes too late. 0: as the group was formed.
+  std::uint64_t change_id = 0;
 
   friend bool operator==(const configuration&, const configuration&) = default;
 
@@ -65,8 +68,9 @@ struct configuration {
   bool is_valid() const;
 
   template <class Archive>
-  void serialize(Archive& archive, unsigned) {
+  void serialize(Archive& archive, unsigned class_version) {
     archive& voters& outgoing& learners;
+    if (class_version >= 1) archive& change_id;
   }
 };
 

@@ -194,6 +194,7 @@ enum class change_refusal : std::uint8_t {
   invalid,            // no voters, or a voter that would become a learner
   under_way,          // another one, which can't be taken back any more
   would_lose_quorum,  // not enough of the voters answer
+  outdated,           // a later one was asked for before
 };
 
 struct change_answer {

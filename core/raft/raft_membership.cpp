@@ -83,7 +83,11 @@ void raft_core::take_change(change_configuration& input) {
   auto* leading = std::get_if<leader_state>(&role_);
   if (leading == nullptr) return answer(change_refusal::not_leader);
   const auto& current = members();
-  const configuration goal{std::move(input.voters), {}, std::move(input.learners)};
+  const configuration goal{std::move(input.voters), {}, std::move(input.learners), input.change_id};
+  // As a history: whoever decides on members is replaced while an order of his is on its way; his successor's order is followed, and reported
+  // as done; what the group has let go is dropped. Then the first order arrives, at whoever leads the group by now.
+  const auto newest = leading->goal ? std::max(leading->goal->change_id, current.change_id) : current.change_id;
+  if (goal.change_id < newest) return answer(change_refusal::outdated);
   // A voter is removed before it can be a learner: it must not go on to vote by the old configuration.
   const bool is_demoting = std::any_of(goal.learners.begin(), goal.learners.end(), [&](node_id node) { return current.is_voter(node); });
   if (!goal.is_valid() || is_demoting) return answer(change_refusal::invalid);
@@ -185,7 +189,7 @@ void raft_core::advance_change() {
       }
     }
     if (log_.term_at(configurations_.latest().index) != state_.term) KAHUNA_SOMETIMES("raft.joint_configuration_ended_by_a_later_leader");
-    return append_configuration({current.voters, {}, current.learners});
+    return append_configuration({current.voters, {}, current.learners, current.change_id});
   }
   if (!current.is_voter(self_)) {
     KAHUNA_SOMETIMES("raft.leader_that_is_left_out_steps_down");
@@ -195,7 +199,8 @@ void raft_core::advance_change() {
   if (!leading->goal || leading->handing_over) return;
   const auto& goal = *leading->goal;
   if (goal.voters == current.voters) {
-    if (goal.learners != current.learners) append_configuration(goal);
+    // Also where nothing else changes: what was asked for before comes too late from now on.
+    if (goal.learners != current.learners || goal.change_id > current.change_id) append_configuration(goal);
     leading->goal.reset();
     return;
   }
@@ -203,7 +208,7 @@ void raft_core::advance_change() {
   for (const auto node : goal.voters)
     if (!current.is_voter(node)) learners.push_back(node);
   std::sort(learners.begin(), learners.end());
-  if (learners != current.learners) return append_configuration({current.voters, {}, std::move(learners)});
+  if (learners != current.learners) return append_configuration({current.voters, {}, std::move(learners), goal.change_id});
   std::size_t alive = 0;
   for (const auto node : goal.voters) {
     if (node == self_) {
@@ -217,7 +222,7 @@ void raft_core::advance_change() {
   // Those who are left would not be enough to lead on.
   if (alive <= goal.voters.size() / 2) return;
   if (KAHUNA_PLANTED("raft.one_step_to_other_voters")) return append_configuration(goal);
-  append_configuration({goal.voters, current.voters, goal.learners});
+  append_configuration({goal.voters, current.voters, goal.learners, goal.change_id});
 }
 
 }  // namespace kahuna::raft

@@ -12,11 +12,16 @@
 //   2. nobody waits who could be granted.
 //   3. in line the older stand before the younger, but for those who hold the resource already.
 //   4. an owner waits for at most one resource.
+//
+// What is asked of one resource costs no more than the logarithm of how many hold it or wait for it: every writer of a bucket's keys holds
+// the bucket. Only who is in the way is counted out.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -54,7 +59,6 @@ class lock_table {
   // Who has promised to write it, if anybody has and it is not `reader`.
   std::optional<transaction_id> promised_writer(std::string_view resource, const transaction_id& reader = {}) const;
 
-
   // Whether a waiting owner waits for an older one that holds what it wants, or stands in line for it.
   bool waits_for_older(const transaction_id& owner) const;
   // Whom a waiting owner waits for: the holders in its way, and in that of older ones who stand before it.
@@ -73,27 +77,32 @@ class lock_table {
   std::string describe() const;
 
  private:
-  struct waiter {
-    transaction_id owner;
-    lock_mode mode;
-  };
   struct resource_state {
-    std::map<transaction_id, std::uint8_t> holders;  // their modes, or-ed
-    std::vector<waiter> waiters;                     // oldest first
+    std::map<transaction_id, std::uint8_t> holders;          // their modes, or-ed
+    std::array<std::uint32_t, 8> holders_with{};             // how many there are with these modes, or-ed
+    std::array<std::set<transaction_id>, 3> waiters;         // by the mode that they want (place_of)
+    std::set<transaction_id> upgrading;                      // of the waiters those that hold it already: they stand behind nobody
   };
   struct owner_state {
     std::vector<std::string> held;
     std::optional<std::string> waits_for;
+    lock_mode wanted = lock_mode::shared;  // where it waits
     bool is_promised = false;
   };
   using resources = std::unordered_map<std::string, resource_state>;
 
   static bool go_together(std::uint8_t held, lock_mode wanted);
   static bool is_held_against(const resource_state& resource, const transaction_id& owner, lock_mode mode);
+  static bool has_older_waiter(const resource_state& resource, const transaction_id& owner, lock_mode mode);
   static bool is_first_in_line(const resource_state& resource, const transaction_id& owner, lock_mode mode);
+  static bool is_in_the_way(const resource_state& resource, std::uint8_t held, const transaction_id& owner, lock_mode wanted);
   void hold(resource_state& resource, const std::string& name, const transaction_id& owner, lock_mode mode);
+  void let_go(resource_state& resource, const transaction_id& owner);
+  void wait(resource_state& resource, const std::string& name, const transaction_id& owner, lock_mode mode);
+  static void leave_line(resource_state& resource, const transaction_id& owner, lock_mode mode);
   void stop_waiting(const transaction_id& owner, owner_state& state);
   void grant_waiters(const std::string& name);
+  std::optional<transaction_id> next_in_line(const resource_state& resource, const std::optional<transaction_id>& behind, std::uint8_t passed_over) const;
   void forget_if_idle(const transaction_id& owner);
 
   resources resources_;

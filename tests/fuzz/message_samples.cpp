@@ -38,7 +38,9 @@ std::vector<kv::operation> transaction_operations() {
   for (const kv::transaction_step& step :
        std::vector<kv::transaction_step>{kv::set_request{.key = "k", .value = "v"}, kv::get_by_bucket_request{.bucket = "b"},
                                          kv::commit_step{}, kv::rollback_step{},
-                                         kv::lock_step{{{kv::durability::ephemeral, "e", kv::lock_demand::shared}, {.key = "k"}}}})
+                                         kv::lock_step{{{kv::durability::ephemeral, "e", kv::lock_demand::shared}, {.key = "k"}}},
+                                         kv::several_step{{kv::wanted_lock{.key = "k"}, kv::get_request{.key = "k"}, kv::set_request{.key = "k", .value = "v"}}},
+                                         kv::write_and_commit_step{{kv::delete_request{.key = "k"}, kv::extend_request{.key = "l", .expires_ms = 300}}}})
     all.push_back(kv::transaction_request{header, 3, 77, step});
   for (const kv::participant_body& body : std::vector<kv::participant_body>{
            kv::participant_read{kv::durability::persistent, "k", kv::lock_demand::exclusive},
@@ -56,6 +58,8 @@ std::vector<kv::operation_response> transaction_responses() {
   return {kv::clock_response{timestamp{9}},
           kv::commit_response{timestamp{9}},
           kv::rollback_response{}, kv::lock_response{},
+          kv::several_response{{kv::lock_response{}, kv::get_response{true, 3, "v", 0, timestamp{9}}, kv::set_response{true, 4, timestamp{9}}}},
+          kv::commit_refusal{1, kv::extend_response{}},
           kv::participant_response{kv::read_answer{v, 7}},
           kv::participant_response{kv::list_answer{{}, timestamp{9}}},
           kv::participant_response{kv::vote{false, "it was changed", timestamp{9}, 5000}},

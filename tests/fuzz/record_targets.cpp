@@ -36,7 +36,7 @@ kv::version sample_version() { return {3, false, timestamp{999}, timestamp{1000}
 kv::client_window sample_window() { return {7, 3, timestamp{9}, {{4, true, 1, timestamp{8}}, {300, false, -1, timestamp{8}}}}; }
 raft::hard_state sample_hard_state() { return {term_id{300}, node_id{2}}; }
 identity sample_identity() { return {identity::format_version_now, node_id{2}, 5, sample_map(), true, false, sample_map()}; }
-raft::configuration sample_members() { return {{node_id{1}, node_id{300}}, {node_id{2}}, {node_id{70'000}}}; }
+raft::configuration sample_members() { return {{node_id{1}, node_id{300}}, {node_id{2}}, {node_id{70'000}}, 9}; }
 raft::log_start sample_start() { return {{log_index{9}, term_id{300}}, sample_members()}; }
 raft::log_position sample_position() { return {log_index{9}, term_id{300}}; }
 std::uint64_t sample_number() { return 300; }
@@ -73,7 +73,9 @@ void fuzz_configuration(std::string_view input) {
   const auto members = raft::decode_configuration(input);
   if (!members) return;
   KAHUNA_CHECK(members->is_valid());
-  KAHUNA_CHECK(raft::encode_configuration(*members).view() == input);
+  const auto again = raft::encode_configuration(*members);
+  // As older builds wrote it, it comes back in today's form.
+  KAHUNA_CHECK(input.front() == 1 ? raft::decode_configuration(again.view()) == members : again.view() == input);
 }
 
 std::vector<std::string> configuration_seeds() {

@@ -16,7 +16,7 @@
 //   flush NODE               what it has applied is durable; its log is shortened
 //   transfer NODE TO         TO 0: to whoever is best
 //   prepared NODE            the lease is given up, and nothing more will be proposed
-//   change NODE VOTERS [LEARNERS]   other members are asked for: 1,2,3
+//   change NODE VOTERS [LEARNERS] [as CHANGE]   other members are asked for: 1,2,3; the change's number is 1 unless it is given
 //   lost NODE PEER           NODE's connection to PEER broke
 //   crash NODE [WRITES]      so many of its writes under way reach the disk
 //   forget NODE              it is down, and was dropped: but for its hard state nothing is left of it
@@ -190,7 +190,7 @@ class scenario {
         said_ << who << " has " << members_text(ready.configuration->members) << (ready.configuration->is_committed ? ", committed" : "") << '\n';
       for (const auto& answer : ready.changes) {
         static constexpr const char* said[] = {"takes the change", "does not lead", "can't make of it members", "has another change under way",
-                                               "would lose the quorum"};
+                                               "would lose the quorum", "was asked for a later change"};
         said_ << who << ' ' << said[static_cast<std::size_t>(answer.refusal)] << '\n';
       }
       if (!ready.committed.empty()) {
@@ -322,9 +322,7 @@ class scenario {
     drain(replica);
   }
 
-  static std::vector<node_id> take_nodes(std::istringstream& in) {
-    std::string text;
-    in >> text;
+  static std::vector<node_id> nodes_of(const std::string& text) {
     std::istringstream numbers(text);
     std::vector<node_id> nodes;
     for (std::string number; std::getline(numbers, number, ',');) nodes.push_back(node_id{static_cast<std::uint32_t>(std::stoul(number))});
@@ -333,8 +331,16 @@ class scenario {
 
   void change(std::istringstream& in) {
     auto& replica = take_node(in);
-    auto voters = take_nodes(in);
-    replica.step(raft::change_configuration{1, std::move(voters), take_nodes(in)}, now_);
+    std::vector<std::vector<node_id>> lists(2);
+    std::uint64_t number = 1;
+    std::size_t count = 0;
+    for (std::string word; in >> word;) {
+      if (word == "as")
+        in >> number;
+      else
+        lists.at(count++) = nodes_of(word);
+    }
+    replica.step(raft::change_configuration{number, std::move(lists[0]), std::move(lists[1])}, now_);
     drain(replica);
   }
 

@@ -24,6 +24,8 @@ constexpr const char* bugs[] = {
     "transaction.abort_told_without_a_leaders_certainty",
     "transaction.record_forgotten_early",
     "transaction.answers_of_another_leader",
+    "transaction.refused_write_passed_over",
+    "transaction.refusal_told_unasked",
     "transaction.moment_not_settled",
     "transaction.moment_passes_promise",
 };

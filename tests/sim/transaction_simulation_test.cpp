@@ -21,6 +21,9 @@ struct totals {
   std::size_t committed = 0;
   std::size_t aborted = 0;
   std::size_t unknown = 0;
+  std::size_t refused = 0;
+  std::size_t several = 0;
+  std::size_t written_and_committed = 0;
   std::size_t failovers = 0;
   std::map<std::string, std::size_t> deaths;
 };
@@ -31,6 +34,9 @@ std::string run_seed(std::uint64_t seed, totals& sums) {
   sums.committed += simulation.workload().committed();
   sums.aborted += simulation.workload().aborted();
   sums.unknown += simulation.workload().unknown();
+  sums.refused += simulation.workload().refused();
+  sums.several += simulation.workload().several();
+  sums.written_and_committed += simulation.workload().written_and_committed();
   sums.failovers += simulation.failovers();
   for (const auto& [point, count] : simulation.deaths()) sums.deaths[point] += count;
   return wrong;
@@ -54,11 +60,14 @@ CAF_TEST(transactions are strictly serializable whatever fails) {
   }
   CAF_MESSAGE(last - first + 1 << " seeds: " << sums.committed << " committed, " << sums.aborted << " aborted, " << sums.unknown
                                << " of unknown outcome, " << sums.failovers << " changes of leader");
+  CAF_MESSAGE(sums.several << " steps of several operations, " << sums.written_and_committed << " commits with writes, " << sums.refused
+                           << " refused");
   for (const auto& [point, count] : sums.deaths) CAF_MESSAGE(count << " leaders died at " << point);
   CAF_CHECK(sums.committed > 0);
 #ifdef KAHUNA_FAULT_POINTS
   if (one == 0) CAF_CHECK_EQUAL(sums.deaths.size(), fault_points);
 #endif
+  if (one == 0) CAF_CHECK(sums.several > 1000 && sums.written_and_committed > 1000 && sums.refused > 100);
 }
 
 CAF_TEST(a seed gives the same run again) {

@@ -127,6 +127,8 @@ std::string in_words(const kv::operation_response& response) {
     std::string operator()(const kv::commit_response&) const { return "committed"; }
     std::string operator()(const kv::rollback_response&) const { return "rolled back"; }
     std::string operator()(const kv::lock_response&) const { return "locked"; }
+    std::string operator()(const kv::several_response& s) const { return "answers " + std::to_string(s.answers.size()); }
+    std::string operator()(const kv::commit_refusal& c) const { return "refused write " + std::to_string(c.write); }
     std::string operator()(const kv::participant_response&) const { return "an answer between nodes"; }
   };
   return std::visit(teller{}, response);

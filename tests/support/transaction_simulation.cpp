@@ -74,6 +74,8 @@ transaction_simulation_options transaction_simulation_options::drawn_from(std::u
   o.work.give_up_percent = dice.chance(1, 2) ? 0 : draw(0, 5);
   o.skew_ms_max = dice.chance(1, 2) ? 0 : draw(0, 200);
   o.has_leases = dice.chance(1, 2);
+  o.work.several_percent = dice.chance(1, 4) ? 0 : draw(1, 100);
+  o.work.swap_percent = dice.chance(1, 3) ? 0 : draw(1, 50);
   return o;
 }
 

@@ -45,6 +45,7 @@ struct transaction_workload::client {
   std::vector<std::string> keys;  // still to be touched
   std::optional<std::string> reading;
   bool is_bucket = false;
+  std::vector<kv::step_operation> several;  // that are under way, in one step
   instant deadline;
   std::int64_t echo_us = 0;  // the requests of the transaction come again so much later
 };
@@ -54,7 +55,7 @@ struct transaction_workload::client {
 std::string transaction_workload_options::describe() const {
   std::ostringstream out;
   out << "partitions " << partitions << " clients " << clients << " buckets " << buckets << " keys " << keys_per_bucket << " optimistic "
-      << optimistic_percent << "% snapshots " << snapshot_percent << "% single " << single_percent << "% echoes " << echo_percent << "% give up "
+      << optimistic_percent << "% snapshots " << snapshot_percent << "% single " << single_percent << "% several " << several_percent << "% swaps " << swap_percent << "% echoes " << echo_percent << "% give up "
       << give_up_percent << '%';
   return out.str();
 }
@@ -134,6 +135,7 @@ void transaction_workload::begin_work(client& c) {
   const auto kind = static_cast<int>(dice_.below(100));
   if (kind < options_.single_percent) return run_single(c);
   if (kind < options_.single_percent + options_.snapshot_percent) return run_snapshot(c);
+  if (dice_.chance(static_cast<std::uint64_t>(options_.swap_percent), 100)) return run_swap(c);
   run_transaction(c);
 }
 
@@ -232,10 +234,9 @@ void transaction_workload::run_snapshot(client& c) {
   }
 }
 
-void transaction_workload::run_transaction(client& c) {
+void transaction_workload::begin_transaction(client& c) {
   c.lists.clear();
-  c.keys.clear();
-  for (auto count = dice_.between(1, 4); count > 0; --count) c.keys.push_back(random_key());
+  c.several.clear();
   c.number = 0;
   c.heard = 0;
   c.header.id = {timestamp_at(time_.wall_now_ms()), c.id, c.next_transaction++};
@@ -247,7 +248,90 @@ void transaction_workload::run_transaction(client& c) {
   c.reading.reset();
   c.is_bucket = false;
   c.work.note = c.header.locking == kv::locking_mode::optimistic ? "optimistic" : "pessimistic";
+}
+
+void transaction_workload::run_transaction(client& c) {
+  c.keys.clear();
+  for (auto count = dice_.between(1, 4); count > 0; --count) c.keys.push_back(random_key());
+  begin_transaction(c);
   next_step(c);
+}
+
+// Reads two keys, and then appends to both if nobody has changed either since: a transaction that is one step.
+void transaction_workload::run_swap(client& c) {
+  c.keys = {random_key(), random_key()};
+  begin_transaction(c);
+  c.work.note += " swap";
+  auto swap = std::make_shared<kv::write_and_commit_step>();
+  const auto read = [this, &c, swap](const auto& self) -> void {
+    if (c.keys.empty()) {
+      c.work.began = time_.now_us();
+      return ask_step(c, std::move(*swap));
+    }
+    const auto key = c.keys.back();
+    c.keys.pop_back();
+    if (c.lists.contains(key)) return self(self);
+    kv::partition_request get;
+    get.client = c.id;
+    get.op = kv::get_request{.key = key};
+    ask_again(c, get, c.deadline, [this, &c, key, swap, self](const kv::operation_response& response) {
+      const auto* got = std::get_if<kv::get_response>(&response);
+      if (got == nullptr) {
+        c.work.ended_as = append_transaction::outcome::aborted;
+        return end_work(c);
+      }
+      c.work.reads[key] = c.lists[key] = parse(got->value.view());
+      append(c, key);
+      swap->writes.push_back(kv::set_request{.key = key, .value = print(c.lists[key]), .if_revision = got->revision});
+      self(self);
+    });
+  };
+  read(read);
+}
+
+void transaction_workload::append(client& c, const std::string& key) {
+  const auto value = next_value_++;
+  c.lists[key].push_back(value);
+  c.work.appends[key].push_back(value);
+}
+
+// What it has read it may append to; and what it reads it may lock for writing, or read once more.
+kv::several_step transaction_workload::draw_several(client& c) {
+  kv::several_step step;
+  if (c.reading && !c.is_bucket && dice_.chance(1, 2)) {
+    append(c, *c.reading);
+    step.operations.push_back(kv::set_request{.key = *c.reading, .value = print(c.lists[*c.reading])});
+    if (dice_.chance(1, 2)) step.operations.push_back(kv::get_request{.key = *c.reading});
+  }
+  c.reading.reset();
+  c.is_bucket = false;
+  for (auto count = dice_.between(1, c.keys.size()); count > 0; --count) {
+    const auto key = c.keys.back();
+    c.keys.pop_back();
+    if (dice_.chance(1, 4)) step.operations.push_back(kv::wanted_lock{.key = key});
+    step.operations.push_back(kv::get_request{.key = key});
+    c.reading = key;
+  }
+  c.several = step.operations;
+  return step;
+}
+
+// Some of what it has read it appends to with the commit, if it still reads as it was read, which it does. Now and then it asks for what
+// can't be: then nothing of the commit may be done.
+kv::transaction_step transaction_workload::draw_commit(client& c) {
+  kv::write_and_commit_step last;
+  const bool is_with_writes = dice_.chance(static_cast<std::uint64_t>(options_.several_percent), 100);
+  for (auto& [key, list] : c.lists) {
+    if (!is_with_writes || dice_.chance(1, 2)) continue;
+    kv::set_request set{.key = key};
+    if (!list.empty() && dice_.chance(1, 3)) set.if_value = print(list);
+    if (dice_.chance(1, 20)) set.if_value = shared_bytes("what nobody has written");
+    append(c, key);
+    set.value = print(list);
+    last.writes.push_back(std::move(set));
+  }
+  if (last.writes.empty()) return kv::commit_step{};
+  return last;
 }
 
 void transaction_workload::next_step(client& c) {
@@ -255,51 +339,56 @@ void transaction_workload::next_step(client& c) {
     c.work.ended_as = append_transaction::outcome::aborted;
     return end_work(c);
   }
-  kv::partition_request request;
-  request.client = c.id;
-  kv::transaction_request step{c.header, ++c.number, c.heard, kv::commit_step{}};
+  c.several.clear();
+  if (!c.keys.empty() && dice_.chance(static_cast<std::uint64_t>(options_.several_percent), 100)) return ask_step(c, draw_several(c));
   if (c.reading && dice_.chance(2, 3)) {
     // What it has read it appends to.
-    const auto& key = *c.reading;
-    const auto value = next_value_++;
-    c.lists[key].push_back(value);
-    c.work.appends[key].push_back(value);
-    step.step = kv::set_request{.key = key, .value = print(c.lists[key])};
-    c.reading.reset();
+    const auto key = *std::exchange(c.reading, std::nullopt);
     c.is_bucket = false;
-  } else if (c.number == 1 && dice_.chance(1, 4)) {
+    append(c, key);
+    return ask_step(c, kv::set_request{.key = key, .value = print(c.lists[key])});
+  }
+  if (c.number == 0 && dice_.chance(1, 4)) {
     kv::lock_step ahead;
     for (const auto& key : c.keys) ahead.locks.push_back({.key = key, .lock = dice_.chance(1, 2) ? kv::lock_demand::shared : kv::lock_demand::exclusive});
-    step.step = std::move(ahead);
-  } else if (!c.keys.empty()) {
+    return ask_step(c, std::move(ahead));
+  }
+  if (!c.keys.empty()) {
     const auto key = c.keys.back();
     c.keys.pop_back();
     c.is_bucket = dice_.chance(1, 5);
     c.reading = key;
-    if (c.is_bucket)
-      step.step = kv::get_by_bucket_request{.bucket = std::string(routing::bucket_of(key))};
-    else
-      step.step = kv::get_request{.key = key};
-  } else if (dice_.chance(1, 20)) {
-    step.step = kv::rollback_step{};
-    c.reading.reset();
-  } else {
+    if (c.is_bucket) return ask_step(c, kv::get_by_bucket_request{.bucket = std::string(routing::bucket_of(key))});
+    return ask_step(c, kv::get_request{.key = key});
+  }
+  c.reading.reset();
+  if (dice_.chance(1, 20)) return ask_step(c, kv::rollback_step{});
+  ask_step(c, draw_commit(c));
+}
+
+void transaction_workload::ask_step(client& c, kv::transaction_step step) {
+  const bool is_commit = kv::is_commit(step);
+  const bool is_writing = std::holds_alternative<kv::write_and_commit_step>(step);
+  kv::partition_request request;
+  request.client = c.id;
+  if (is_commit) {
     request.sequence = c.next_sequence++;
     request.floor = request.sequence;
     request.issued_at = timestamp_at(time_.wall_now_ms());
-    c.reading.reset();
   }
-  request.op = step;
-  ask_again(c, request, c.deadline, [this, &c, step](const kv::operation_response& response) {
+  request.op = kv::transaction_request{c.header, ++c.number, c.heard, std::move(step)};
+  ask_again(c, request, c.deadline, [this, &c, is_commit, is_writing](const kv::operation_response& response) {
     if (std::holds_alternative<kv::commit_response>(response)) {
+      if (is_writing) ++written_and_committed_;
       c.work.ended_as = append_transaction::outcome::committed;
       return end_work(c);
     }
     const auto* failure = std::get_if<error>(&response);
-    const bool is_commit = std::holds_alternative<kv::commit_step>(step.step);
-    if (failure != nullptr || std::holds_alternative<kv::rollback_response>(response)) {
+    const bool is_refused = std::holds_alternative<kv::commit_refusal>(response);
+    if (failure != nullptr || is_refused || std::holds_alternative<kv::rollback_response>(response)) {
+      if (is_refused) ++refused_;
       // Only of a commit can it be unknown whether it was done.
-      const bool is_known = !is_commit || (failure != nullptr && failure->code == errc::aborted);
+      const bool is_known = !is_commit || is_refused || (failure != nullptr && failure->code == errc::aborted);
       c.work.ended_as = is_known ? append_transaction::outcome::aborted : append_transaction::outcome::unknown;
       return end_work(c);
     }
@@ -320,6 +409,13 @@ void transaction_workload::take_step_answer(client& c, const kv::operation_respo
     c.work.reads[key] = list;
   };
   if (const auto* got = std::get_if<kv::get_response>(&response)) return took(*c.reading, parse(got->value.view()));
+  if (const auto* several = std::get_if<kv::several_response>(&response)) {
+    ++several_;
+    KAHUNA_CHECK(several->answers.size() == c.several.size(), several->answers.size(), c.several.size());
+    for (std::size_t i = 0; i < c.several.size(); ++i)
+      if (const auto* get = std::get_if<kv::get_request>(&c.several[i]))
+        took(get->key, parse(std::get<kv::get_response>(several->answers[i]).value.view()));
+  }
   const auto* page = std::get_if<kv::list_response>(&response);
   if (page == nullptr) return;
   std::map<std::string, std::vector<std::uint64_t>> found;
@@ -330,6 +426,5 @@ void transaction_workload::take_step_answer(client& c, const kv::operation_respo
     took(key, found[key]);
   }
 }
-
 
 }  // namespace kahuna::testing

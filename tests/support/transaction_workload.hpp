@@ -25,6 +25,8 @@ struct transaction_workload_options {
   int optimistic_percent = 50;
   int snapshot_percent = 15;
   int single_percent = 25;
+  int several_percent = 40;  // a step of several operations; a commit with writes
+  int swap_percent = 10;     // of transactions: nothing but a commit with writes, on conditions
   int echo_percent = 0;     // a transaction of which every request comes a second time, equally late
   int give_up_percent = 0;  // a client goes away in the middle
 
@@ -55,6 +57,11 @@ class transaction_workload {
   std::size_t committed() const { return committed_; }
   std::size_t aborted() const { return aborted_; }
   std::size_t unknown() const { return unknown_; }
+  // Of those that were aborted: refused, because of a write of their commit.
+  std::size_t refused() const { return refused_; }
+  // Steps of several operations that were done, and commits with writes.
+  std::size_t several() const { return several_; }
+  std::size_t written_and_committed() const { return written_and_committed_; }
   // Of who ended how and when.
   std::uint64_t digest() const { return digest_; }
 
@@ -66,7 +73,13 @@ class transaction_workload {
   void run_single(client& c);
   void run_snapshot(client& c);
   void run_transaction(client& c);
+  void run_swap(client& c);
+  void begin_transaction(client& c);
   void next_step(client& c);
+  void ask_step(client& c, kv::transaction_step step);
+  void append(client& c, const std::string& key);
+  kv::several_step draw_several(client& c);
+  kv::transaction_step draw_commit(client& c);
   void take_step_answer(client& c, const kv::operation_response& response);
   void end_work(client& c);
   std::string random_key();
@@ -87,6 +100,9 @@ class transaction_workload {
   std::size_t committed_ = 0;
   std::size_t aborted_ = 0;
   std::size_t unknown_ = 0;
+  std::size_t refused_ = 0;
+  std::size_t several_ = 0;
+  std::size_t written_and_committed_ = 0;
   std::uint64_t digest_ = 14695981039346656037ull;
 };
 

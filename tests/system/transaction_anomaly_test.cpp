@@ -297,6 +297,110 @@ CAF_TEST(what runs past its deadline is rolled back and lets go) {
   CAF_CHECK_EQUAL(stored("deadline"), "other");
 }
 
+// --- several operations in a step, and writes with the commit ---
+
+CAF_TEST(what is read in one step and changed by another before the commit is not committed over) {
+  for (const auto mode : both_modes) {
+    put("x", "1");
+    put("y", "1");
+    auto t = begin(first(), mode);
+    const auto both = t.get_many({{.key = "x"}, {.key = "y"}});
+    CAF_REQUIRE(both.has_value());
+    auto changed = std::async(std::launch::async, [&] { return run_writes(mode, {{"y", "2"}}); });
+    if (mode == locking_mode::optimistic) CAF_REQUIRE(changed.get());
+    t.set_at_commit({.key = "x", .value = "3"});
+    const bool is_committed = commit(t);
+    CAF_CHECK_EQUAL(is_committed, mode == locking_mode::pessimistic);  // the other one waits
+    CAF_CHECK_EQUAL(stored("x"), is_committed ? "3" : "1");
+    if (mode == locking_mode::pessimistic) CAF_CHECK(changed.get());
+    CAF_CHECK_EQUAL(stored("y"), "2");
+  }
+}
+
+CAF_TEST(operations of a step see what those before them have written and a rollback leaves nothing) {
+  put("x", "1");
+  auto t = begin(first(), locking_mode::pessimistic);
+  const auto done = t.run({kv::set_request{.key = "x", .value = "2"}, kv::get_request{.key = "x"}, kv::delete_request{.key = "x"},
+                           kv::exists_request{.key = "x"}, kv::set_request{.key = "new", .value = "v", .if_present = true}});
+  CAF_REQUIRE(done.has_value());
+  CAF_CHECK_EQUAL(std::get<kv::get_response>((*done)[1]).value.str(), "2");
+  CAF_CHECK(!std::get<kv::exists_response>((*done)[3]).is_found);
+  CAF_CHECK(!std::get<kv::set_response>((*done)[4]).is_set);
+  CAF_CHECK(!t.rollback());
+  CAF_CHECK_EQUAL(stored("x"), "1");
+}
+
+CAF_TEST(a commit with writes is all that a transaction needs and is refused as a whole) {
+  for (const auto mode : both_modes) {
+    const auto key = "only-once-" + name_of(mode);
+    const auto create = [&](const std::string& value) {
+      return first().run_transaction(
+          [&](transaction& t) -> std::optional<error> {
+            t.set_at_commit({.key = "beside-" + key, .value = value});
+            t.set_at_commit({.key = key, .value = value, .if_absent = true});
+            t.erase_at_commit({.key = "never-there"});
+            return std::nullopt;
+          },
+          {.locking = mode});
+    };
+    CAF_CHECK(create("first").has_value());
+    const auto began = steady_clock::now();
+    const auto again = create("second");
+    CAF_REQUIRE(!again.has_value());
+    CAF_CHECK(again.error().code == errc::aborted);
+    CAF_CHECK(again.error().message.find("write 1") != std::string::npos);
+    CAF_CHECK(elapsed_ms(began, steady_clock::now()) < 5'000);  // it is not begun again until the client's timeout
+    CAF_CHECK_EQUAL(stored("beside-" + key), "first");
+
+    auto by_hand = begin(first(), mode);
+    by_hand.set_at_commit({.key = key, .value = "third", .if_revision = 7});
+    CAF_CHECK(!commit(by_hand));
+    const auto refused = by_hand.refusal().value_or(kv::commit_refusal{9, kv::lock_response{}});
+    CAF_CHECK(refused == (kv::commit_refusal{0, kv::set_response{false, 0, {}}}));
+  }
+}
+
+CAF_TEST(several keys are read as of one moment in one call) {
+  put("x", "1");
+  put("y", "1");
+  auto t = first().begin({.is_as_of_now = true});
+  CAF_REQUIRE(t.has_value());
+  CAF_REQUIRE(run_writes(locking_mode::optimistic, {{"x", "2"}, {"y", "2"}}));
+  const auto both = t->get_many({{.key = "x"}, {.key = "y"}, {.key = "never-there"}});
+  CAF_REQUIRE(both.has_value());
+  CAF_CHECK_EQUAL((*both)[0].value.str() + (*both)[1].value.str(), "11");
+  CAF_CHECK(!(*both)[2].is_found);
+}
+
+CAF_TEST(run_transaction as of now only reads) {
+  put("x", "1");
+  const kv::set_request write = set_of("x", "2");
+  std::string seen;
+  const auto look = [&](transaction& t) -> std::optional<error> {
+    CAF_CHECK(t.moment() != timestamp{});
+    seen += read(t, "x");
+    const auto written = t.set(write);
+    return written ? std::nullopt : std::optional(written.error());
+  };
+  const auto done = first().run_transaction(look, {.is_as_of_now = true});
+  CAF_REQUIRE(!done.has_value());
+  CAF_CHECK(done.error().code == errc::invalid_argument);
+  // The same without waiting.
+  std::promise<result<kv::commit_response>> ended;
+  first().submit_transaction(
+      [&](transaction& t, client::client::attempt_ended over) {
+        t.submit(kv::get_request{.key = "x"}, [&seen, over](const kv::operation_response& response) {
+          const auto* found = std::get_if<kv::get_response>(&response);
+          seen += found != nullptr ? found->value.str() : "?";
+          over(std::nullopt);
+        });
+      },
+      {.is_as_of_now = true}, [&](result<kv::commit_response> committed) { ended.set_value(std::move(committed)); });
+  CAF_CHECK(ended.get_future().get().has_value());
+  CAF_CHECK_EQUAL(seen, "11");
+  CAF_CHECK_EQUAL(stored("x"), "1");
+}
+
 CAF_TEST(run_transaction counts every round once) {
   for (const auto mode : both_modes) {
     const auto key = "counter-" + name_of(mode);

@@ -9,4 +9,5 @@ kahuna_test(unit_kv
     ${CMAKE_CURRENT_SOURCE_DIR}/kv/history_sweep_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/kv/partition_transactions_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/kv/transaction_manager_test.cpp
+    ${CMAKE_CURRENT_SOURCE_DIR}/kv/transaction_several_test.cpp
   DEPENDS core_kv codec persistence LABELS unit)

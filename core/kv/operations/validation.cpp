@@ -90,15 +90,39 @@ struct validator {
 
   std::optional<error> operator()(const commit_step&) const { return std::nullopt; }
   std::optional<error> operator()(const rollback_step&) const { return std::nullopt; }
+  std::optional<error> operator()(const wanted_lock& r) const {
+    if (auto e = validate_name(r.key, "key")) return e;
+    if (r.lock == lock_demand::none) return invalid("key " + r.key + " is to be locked shared or exclusive");
+    return std::nullopt;
+  }
   std::optional<error> operator()(const lock_step& r) const {
     if (r.locks.empty() || r.locks.size() > locks_max)
       return invalid("a transaction locks 1 to " + std::to_string(locks_max) + " keys at once, not " + std::to_string(r.locks.size()));
-    for (const auto& wanted : r.locks) {
-      if (auto e = validate_name(wanted.key, "key")) return e;
-      if (wanted.lock == lock_demand::none) return invalid("key " + wanted.key + " is to be locked shared or exclusive");
-    }
+    for (const auto& wanted : r.locks)
+      if (auto e = (*this)(wanted)) return e;
     return std::nullopt;
   }
+  template <class Operations>
+  std::optional<error> validate_several(const Operations& operations) const {
+    if (operations.empty() || operations.size() > operations_max)
+      return invalid("a step has 1 to " + std::to_string(operations_max) + " operations, not " + std::to_string(operations.size()));
+    for (const auto& operation : operations)
+      if (auto e = std::visit(*this, operation)) return e;
+    const auto bytes_max = 2 * bounds.value_bytes_max + step_bytes_above_values;
+    if (payload_bytes(operations) <= bytes_max) return std::nullopt;
+    return invalid("the operations of a step have at most " + std::to_string(bytes_max) + " bytes together; make it several steps");
+  }
+  std::optional<error> operator()(const several_step& r) const {
+    for (const auto& operation : r.operations) {
+      const auto* get = std::get_if<get_request>(&operation);
+      const auto* exists = std::get_if<exists_request>(&operation);
+      const bool is_of_history = (get != nullptr && (get->at_revision || get->as_of != timestamp{})) ||
+                                 (exists != nullptr && exists->as_of != timestamp{});
+      if (is_of_history) return invalid("history is read in steps of its own, not in one of several operations");
+    }
+    return validate_several(r.operations);
+  }
+  std::optional<error> operator()(const write_and_commit_step& r) const { return validate_several(r.writes); }
   std::optional<error> operator()(const transaction_request& r) const {
     if (r.transaction.timeout_ms == 0 || r.transaction.timeout_ms > transaction_timeout_ms_max)
       return invalid("transaction timeout " + std::to_string(r.transaction.timeout_ms) +

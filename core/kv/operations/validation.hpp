@@ -11,6 +11,8 @@ namespace kahuna::kv {
 
 inline constexpr std::size_t key_bytes_max = 4096;
 inline constexpr std::int64_t expires_ms_max = 3'155'760'000'000;  // 100 years
+// What the operations of one step may have together, above two values: it fits into a frame.
+inline constexpr std::size_t step_bytes_above_values = 2 << 20;
 
 struct limits {
   std::size_t value_bytes_max = 1 << 20;

@@ -48,47 +48,94 @@ void append_client::begin_work() {
   next_step();
 }
 
-void append_client::next_step() {
+void append_client::append(const std::string& key) {
+  const auto value = static_cast<std::uint64_t>(history_.next_value());
+  lists_[key].push_back(value);
+  work_.appends[key].push_back(value);
+}
+
+kv::transaction_step append_client::draw_step() {
   auto& w = board_.w;
-  kv::transaction_request step{header_, ++number_, heard_, kv::commit_step{}};
-  if (reading_ && w.dice.chance(3, 4)) {
+  several_.clear();
+  if (!keys_.empty() && w.dice.chance(1, 3)) {
+    // All that it still wants, and maybe an append to what it has read.
+    kv::several_step step;
+    if (reading_ && w.dice.chance(1, 2)) {
+      append(*reading_);
+      step.operations.push_back(kv::set_request{.key = *reading_, .value = print(lists_[*reading_])});
+    }
+    for (const auto& key : keys_) step.operations.push_back(kv::get_request{.key = key});
+    if (w.dice.chance(1, 2)) step.operations.push_back(kv::wanted_lock{.key = keys_.front()});
+    reading_ = keys_.back();
+    keys_.clear();
+    several_ = step.operations;
+    return step;
+  }
+  if (reading_ && w.dice.chance(1, 2)) {
     // What it has read it appends to.
     const auto key = *std::exchange(reading_, std::nullopt);
-    const auto value = static_cast<std::uint64_t>(history_.next_value());
-    lists_[key].push_back(value);
-    work_.appends[key].push_back(value);
-    step.step = kv::set_request{.key = key, .value = print(lists_[key])};
-  } else if (number_ == 1 && w.dice.chance(1, 4)) {
+    append(key);
+    return kv::set_request{.key = key, .value = print(lists_[key])};
+  }
+  if (number_ == 1 && w.dice.chance(1, 4)) {
     kv::lock_step ahead;
     for (const auto& key : keys_) ahead.locks.push_back({.key = key, .lock = w.dice.chance(1, 2) ? kv::lock_demand::shared : kv::lock_demand::exclusive});
-    step.step = std::move(ahead);
-  } else if (!keys_.empty()) {
+    return ahead;
+  }
+  if (!keys_.empty()) {
     reading_ = keys_.back();
     keys_.pop_back();
-    step.step = kv::get_request{.key = *reading_};
-  } else {
-    reading_.reset();
-    if (w.dice.chance(1, 25)) step.step = kv::rollback_step{};
+    return kv::get_request{.key = *reading_};
   }
-  const bool is_commit = std::holds_alternative<kv::commit_step>(step.step);
+  if (w.dice.chance(1, 25)) return kv::rollback_step{};
+  return draw_commit();
+}
+
+// With writes or without, and now and then with one that is to be refused.
+kv::transaction_step append_client::draw_commit() {
+  auto& w = board_.w;
+  kv::write_and_commit_step last;
+  for (auto& [key, list] : lists_) {
+    if (w.dice.chance(1, 2)) continue;
+    kv::set_request set{.key = key};
+    if (w.dice.chance(1, 15)) set.if_revision = 1'000'000;
+    append(key);
+    set.value = print(list);
+    last.writes.push_back(std::move(set));
+  }
+  if (last.writes.empty()) return kv::commit_step{};
+  return last;
+}
+
+void append_client::take_read(const std::string& key, const kv::get_response& got) {
+  const auto list = parse(got.value.view());
+  const auto known = lists_.find(key);
+  if (known != lists_.end() && known->second != list)
+    throw violation("a transaction does not see what it saw before of " + key + ": " + print(known->second) + ", then " + print(list));
+  if (known == lists_.end()) work_.reads[key] = lists_[key] = list;
+}
+
+void append_client::next_step() {
+  auto& w = board_.w;
+  ++number_;
+  kv::transaction_request step{header_, number_, heard_, draw_step()};
+  const bool is_commit = kv::is_commit(step.step);
   ask(step, std::max<std::int64_t>(deadline_ - w.now(), 1), [this, is_commit](const outcome& o) {
     using ending = append_transaction::outcome;
     if (o.response && std::holds_alternative<kv::commit_response>(*o.response)) return end_work(ending::committed);
     const auto* failure = o.response ? std::get_if<error>(&*o.response) : nullptr;
-    const bool is_over = !o.response || failure != nullptr || std::holds_alternative<kv::rollback_response>(*o.response);
+    const bool is_refused = o.response && std::holds_alternative<kv::commit_refusal>(*o.response);
+    const bool is_over = !o.response || failure != nullptr || is_refused || std::holds_alternative<kv::rollback_response>(*o.response);
     if (is_over) {
       // Only of a commit can it be unknown whether it was done.
-      const bool is_known = !is_commit || (failure != nullptr && failure->code == errc::aborted);
+      const bool is_known = !is_commit || is_refused || (failure != nullptr && failure->code == errc::aborted);
       return end_work(is_known ? ending::aborted : ending::unknown);
     }
     heard_ = kv::digest_of(heard_, *o.response);
-    if (const auto* got = std::get_if<kv::get_response>(&*o.response)) {
-      const auto list = parse(got->value.view());
-      const auto known = lists_.find(*reading_);
-      if (known != lists_.end() && known->second != list)
-        throw violation("a transaction does not see what it saw before of " + *reading_ + ": " + print(known->second) + ", then " + print(list));
-      if (known == lists_.end()) work_.reads[*reading_] = lists_[*reading_] = list;
-    }
+    if (const auto* got = std::get_if<kv::get_response>(&*o.response)) take_read(*reading_, *got);
+    if (const auto* all = std::get_if<kv::several_response>(&*o.response))
+      for (std::size_t i = 0; i < several_.size(); ++i)
+        if (const auto* get = std::get_if<kv::get_request>(&several_[i])) take_read(get->key, std::get<kv::get_response>(all->answers.at(i)));
     next_step();
   });
 }

@@ -98,6 +98,10 @@ class append_client final : public client {
 
  private:
   void next_step();
+  kv::transaction_step draw_step();
+  kv::transaction_step draw_commit();
+  void append(const std::string& key);
+  void take_read(const std::string& key, const kv::get_response& got);
   void end_work(append_transaction::outcome as);
 
   history& history_;
@@ -109,6 +113,7 @@ class append_client final : public client {
   std::uint64_t heard_ = 0;
   std::vector<std::string> keys_;  // still to be touched
   std::optional<std::string> reading_;
+  std::vector<kv::step_operation> several_;  // that are under way, in one step
   std::int64_t deadline_ = 0;
 };
 

@@ -255,14 +255,14 @@ void cluster_simulation::stop_the_forgotten(const routing::partition_map& map) {
 // Whether those hold it whom the map names, nobody else, and its group says the same.
 bool cluster_simulation::is_settled(const routing::partition_map& map, partition_id partition) {
   const auto& held = map.placements[partition.value];
-  const raft::configuration wanted{held.voters, {}, {}};
   std::vector<node_id> holders;
   bool is_led = false;
   for (const auto& n : board_.nodes)
     if (const auto* r = n->find_replica(partition)) {
       holders.push_back(n->id());
       is_led = is_led || r->raft().role() == raft::role_kind::leader;
-      if (r->raft().members() != wanted) return false;
+      const auto& members = r->raft().members();
+      if (members.voters != held.voters || members.is_joint() || !members.learners.empty()) return false;
     }
   return is_led && held.is_settled() && holders == held.voters;
 }

@@ -80,8 +80,9 @@ void observer::goes_by(const routing::partition_map& map) {
     const auto& held = map.placements[p];
     if (!held.is_settled() || newest_map_->placements[p].is_settled()) continue;
     const auto& known = configurations_[partition_id{p}];
+    const auto is_settled = [&](const raft::configuration& last) { return last.voters == held.voters && !last.is_joint() && last.learners.empty(); };
     // A target may have been taken back before the group had begun.
-    if (known.empty() ? newest_map_->placements[p].voters != held.voters : known.rbegin()->second != raft::configuration{held.voters, {}, {}})
+    if (known.empty() ? newest_map_->placements[p].voters != held.voters : !is_settled(known.rbegin()->second))
       fail("membership: version ", map.version, " of the map says that partition ", p, " is settled, and its group has not committed that");
   }
   newest_map_ = map;

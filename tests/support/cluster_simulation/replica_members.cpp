@@ -44,9 +44,10 @@ void replica::take_group_news(raft::ready& ready) {
 
 void replica::report_on_group() {
   const auto& [members, index, is_committed] = configuration_;
-  const bool is_settled = (is_committed || KAHUNA_PLANTED("members.report_before_it_is_committed")) && !members.is_joint() && members.learners.empty();
   const auto asked = std::exchange(ordered_, std::nullopt);
   if (!asked) return;
+  const bool is_settled = (is_committed || KAHUNA_PLANTED("members.report_before_it_is_committed")) && !members.is_joint() && members.learners.empty() &&
+                          members.change_id >= asked->order.version;
   host_.members().send_report(asked->by, {id_, asked->order.version, members.voters, is_settled,
                                           refusal_ == raft::change_refusal::none ? "" : "refused"});
 }

@@ -602,11 +602,15 @@ CAF_TEST(a step that is no commit is never applied) {
   open_all();
   const auto write = submit(step_of(1, kv::set_request{.key = "k", .value = "v"}), milliseconds(2500));
   const auto rollback = submit(step_of(2, kv::rollback_step{}), milliseconds(2500));
+  const auto several = submit(step_of(3, kv::several_step{{kv::set_request{.key = "k", .value = "v"}}}), milliseconds(2500));
   const auto commit = submit(step_of(3, kv::commit_step{}), milliseconds(2500));
+  const auto last = submit(step_of(3, kv::write_and_commit_step{{kv::set_request{.key = "k", .value = "v"}}}), milliseconds(2500));
   pass(milliseconds(2600));
   CAF_CHECK_EQUAL(answer(write), "unavailable");
   CAF_CHECK_EQUAL(answer(rollback), "unavailable");
+  CAF_CHECK_EQUAL(answer(several), "unavailable");
   CAF_CHECK_EQUAL(answer(commit), "timeout");
+  CAF_CHECK_EQUAL(answer(last), "timeout");
 }
 
 CAF_TEST(a commit that no node has got was not applied) {
@@ -628,6 +632,30 @@ CAF_TEST(a commit holds the floor of its anchor and other steps do not) {
   submit(step_of(4, kv::get_request{.key = "k"}));
   CAF_CHECK(requests[3].request.floor > commit);
   CAF_CHECK_EQUAL(answer(t), "none");
+}
+
+CAF_TEST(a refusal of an earlier attempt of a commit is not its outcome) {
+  open_all();
+  const auto t = submit(step_of(1, kv::write_and_commit_step{{kv::set_request{.key = "k", .value = "v", .if_absent = true}}}));
+  const auto sequence = requests[0].request.sequence;
+  pass(milliseconds(1100));  // the first attempt was not answered, and there is a second one
+  CAF_REQUIRE(requests.size() >= 2);
+  reply_to(0, sequence, 1, kv::commit_refusal{0, kv::set_response{}});
+  CAF_CHECK_EQUAL(answer(t), "none");
+  reply(requests.back().slot, sequence, kv::commit_refusal{0, kv::set_response{}});
+  CAF_CHECK_EQUAL(answer(t), "answered");
+}
+
+CAF_TEST(a step that can not fit into a frame is refused before it is sent) {
+  open_all();
+  kv::several_step step;
+  for (int i = 0; i < 5; ++i) step.operations.push_back(kv::set_request{.key = "k", .value = std::string(1 << 20, 'v')});
+  const auto t = submit(step_of(1, step));
+  CAF_CHECK(requests.empty());
+  CAF_CHECK_EQUAL(answer(t), "invalid_argument");
+  step.operations.resize(3);
+  submit(step_of(1, step));
+  CAF_CHECK_EQUAL(requests.size(), 1u);
 }
 
 CAF_TEST(what an earlier attempt of a commit was refused with is not its outcome) {

@@ -267,4 +267,111 @@ CAF_TEST(a bucket is read page by page as steps of the transaction) {
   CAF_CHECK((*list)->has_more);
 }
 
+// --- several operations in a step ---
+
+CAF_TEST(several operations are one step at the partition of the first) {
+  auto t = begin();
+  const auto first = exchange(t, kv::several_step{{get("a"), kv::wanted_lock{.key = "b"}}}, kv::several_response{});
+  CAF_CHECK_EQUAL(first.number, 1u);
+  CAF_CHECK_EQUAL(first.transaction.anchor, routing::partition_of_key(partitions, "a"));
+  CAF_CHECK_EQUAL(exchange(t, get("c"), kv::get_response{}).number, 2u);
+  // What the next attempt locks ahead.
+  const auto touched = t.touched();
+  CAF_REQUIRE_EQUAL(touched.size(), 3u);
+  CAF_CHECK(touched[0].lock == kv::lock_demand::shared && touched[1].lock == kv::lock_demand::exclusive);
+}
+
+CAF_TEST(as of a moment several reads go each to its partition and are answered in their order) {
+  const timestamp moment{1234};
+  auto t = begin({.as_of = moment});
+  std::optional<kv::operation_response> answer;
+  t.submit(kv::several_step{{get("a"), kv::exists_request{.key = "b"}, kv::wanted_lock{.key = "c"}}}, [&](kv::operation_response r) { answer = std::move(r); });
+  CAF_REQUIRE_EQUAL(channel->waiting.size(), 2u);
+  CAF_CHECK_EQUAL(answer_here(t, get("d")), "invalid_argument");  // one step at a time
+  const auto waiting = std::exchange(channel->waiting, {});
+  CAF_CHECK_EQUAL(std::get<kv::get_request>(waiting[0]->op).as_of, moment);
+  CAF_CHECK_EQUAL(std::get<kv::exists_request>(waiting[1]->op).as_of, moment);
+  waiting[1]->done(kv::exists_response{true, 2, 0, {}});
+  CAF_CHECK(!answer);
+  waiting[0]->done(kv::get_response{true, 1, "v", 0, {}});
+  CAF_REQUIRE(answer.has_value());
+  const auto& all = std::get<kv::several_response>(*answer).answers;
+  CAF_REQUIRE_EQUAL(all.size(), 3u);
+  CAF_CHECK_EQUAL(std::get<kv::get_response>(all[0]).revision, 1);
+  CAF_CHECK_EQUAL(std::get<kv::exists_response>(all[1]).revision, 2);
+  CAF_CHECK(std::holds_alternative<kv::lock_response>(all[2]));
+
+  answer.reset();
+  t.submit(kv::several_step{{get("a"), get("b")}}, [&](kv::operation_response r) { answer = std::move(r); });
+  const auto again = std::exchange(channel->waiting, {});
+  again[0]->done(fails(errc::unavailable));
+  CAF_CHECK(!answer);
+  again[1]->done(kv::get_response{});
+  CAF_CHECK_EQUAL(name_of(*answer), "unavailable");
+  CAF_CHECK_EQUAL(answer_here(t, kv::several_step{{get("a"), set("b")}}), "invalid_argument");
+  CAF_CHECK(t.is_open());
+}
+
+// --- writes with the commit ---
+
+CAF_TEST(what is given to the commit goes with it in its order) {
+  auto t = begin();
+  exchange(t, get("a"), kv::get_response{});
+  t.set_at_commit(set("b"));
+  t.erase_at_commit({.key = "c"});
+  t.extend_at_commit({.key = "b", .expires_ms = 5});
+  CAF_CHECK(channel->waiting.empty());
+  const auto last = exchange(t, kv::commit_step{}, kv::commit_response{timestamp{9}});
+  CAF_CHECK_EQUAL(last.number, 2u);
+  const auto* asked = std::get_if<kv::write_and_commit_step>(&last.step);
+  CAF_REQUIRE(asked != nullptr);
+  CAF_REQUIRE_EQUAL(asked->writes.size(), 3u);
+  CAF_CHECK(asked->writes[0] == kv::write_request(set("b")));
+  CAF_CHECK(std::holds_alternative<kv::delete_request>(asked->writes[1]));
+  CAF_CHECK(std::holds_alternative<kv::extend_request>(asked->writes[2]));
+  CAF_CHECK(!t.is_open());
+  CAF_CHECK_EQUAL(t.touched().size(), 3u);
+}
+
+CAF_TEST(behind what was given to the commit only the end may follow) {
+  auto t = begin();
+  exchange(t, get("a"), kv::get_response{});
+  t.set_at_commit(set("a"));
+  CAF_CHECK_EQUAL(answer_here(t, get("a")), "invalid_argument");
+  CAF_CHECK_EQUAL(answer_here(t, kv::several_step{{get("a")}}), "invalid_argument");
+  CAF_CHECK(t.is_open());
+  CAF_CHECK(std::holds_alternative<kv::rollback_step>(exchange(t, kv::rollback_step{}, kv::rollback_response{}).step));
+}
+
+CAF_TEST(a commit with writes can be all of a transaction) {
+  auto t = begin();
+  t.set_at_commit(set("a"));
+  const auto only = exchange(t, kv::commit_step{}, kv::commit_response{timestamp{9}});
+  CAF_CHECK_EQUAL(only.number, 1u);
+  CAF_CHECK_EQUAL(only.transaction.anchor, routing::partition_of_key(partitions, "a"));
+  // Nothing of it was anywhere.
+  auto given_up = begin();
+  given_up.set_at_commit(set("a"));
+  CAF_CHECK_EQUAL(answer_here(given_up, kv::rollback_step{}), "rolled back");
+  auto past = begin({.as_of = timestamp{7}});
+  past.set_at_commit(set("a"));
+  CAF_CHECK_EQUAL(answer_here(past, kv::commit_step{}), "invalid_argument");
+}
+
+CAF_TEST(a commit that is refused ends it and says why) {
+  auto t = begin();
+  t.set_at_commit({.key = "a", .if_absent = true});
+  CAF_CHECK(!t.refusal());
+  kv::operation_response answer;
+  t.submit(kv::commit_step{}, [&](kv::operation_response r) { answer = std::move(r); });
+  const kv::commit_refusal refusal{0, kv::set_response{false, 3, {}}};
+  channel->take()->done(refusal);
+  CAF_CHECK(answer == kv::operation_response(refusal));
+  CAF_CHECK(t.refusal() == refusal);
+  CAF_CHECK(!t.is_open());
+  CAF_CHECK_EQUAL(answer_here(t, get("a")), "aborted");
+  CAF_CHECK(error_of(refusal).code == errc::aborted);
+  CAF_CHECK(error_of(refusal).message.find("revision 3") != std::string::npos);
+}
+
 CAF_TEST_FIXTURE_SCOPE_END()

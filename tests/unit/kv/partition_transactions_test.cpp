@@ -304,3 +304,68 @@ CAF_TEST(who reads what others have read and wanted to write gets the exclusive 
 }
 
 CAF_TEST_FIXTURE_SCOPE_END()
+
+// --- who reads what others have read and wanted to write ---
+
+namespace {
+
+struct upgrade_fixture : fixture {
+  lock_demand read(std::uint64_t transaction, lock_demand lock) {
+    transaction_number = transaction;
+    const auto asked = demand(participant_read{durability::persistent, "k", lock});
+    const auto* said = is_answered(asked) ? std::get_if<participant_response>(&replies.at(asked)) : nullptr;
+    return said != nullptr ? std::get<read_answer>(*said).lock : lock_demand::none;
+  }
+  void end(std::uint64_t transaction) {
+    transaction_number = transaction;
+    demand(participant_resolve{});
+  }
+  // Commits a write of it.
+  void write(std::uint64_t transaction) {
+    transaction_number = transaction;
+    demand(participant_commit{{}, {write_of("k", "v")}, {}, 0, {}}, transaction);
+    commit();
+  }
+  // Two have read it, and both want to write it.
+  void remember() {
+    read(1, lock_demand::shared);
+    read(2, lock_demand::shared);
+    read(1, lock_demand::exclusive);
+    end(2);
+    end(1);
+  }
+};
+
+}  // namespace
+
+CAF_TEST_FIXTURE_SCOPE(upgrade_tests, upgrade_fixture)
+
+CAF_TEST(for ten seconds whoever reads such a key gets the exclusive lock) {
+  remember();
+  now += std::chrono::seconds(9);
+  CAF_CHECK(read(3, lock_demand::shared) == lock_demand::exclusive);
+  end(3);
+  now += std::chrono::seconds(2);
+  CAF_CHECK(read(4, lock_demand::shared) == lock_demand::shared);
+}
+
+CAF_TEST(and longer where one that has read it so has written it too) {
+  remember();
+  for (std::uint64_t transaction = 3; transaction < 6; ++transaction) {
+    now += std::chrono::seconds(9);
+    CAF_CHECK(read(transaction, lock_demand::shared) == lock_demand::exclusive);
+    write(transaction);
+  }
+}
+
+CAF_TEST(but not for others that write it) {
+  remember();
+  for (std::uint64_t transaction = 3; transaction < 6; ++transaction) {
+    now += std::chrono::seconds(4);
+    read(transaction, lock_demand::exclusive);
+    write(transaction);
+  }
+  CAF_CHECK(read(7, lock_demand::shared) == lock_demand::shared);
+}
+
+CAF_TEST_FIXTURE_SCOPE_END()

@@ -52,7 +52,9 @@ std::vector<kv::operation> transaction_operations() {
   for (const kv::transaction_step& step :
        std::vector<kv::transaction_step>{kv::set_request{.key = "k", .value = "v"}, kv::get_by_bucket_request{.bucket = "b"},
                                          kv::commit_step{}, kv::rollback_step{},
-                                         kv::lock_step{{{kv::durability::ephemeral, "e", kv::lock_demand::shared}, {.key = "k"}}}})
+                                         kv::lock_step{{{kv::durability::ephemeral, "e", kv::lock_demand::shared}, {.key = "k"}}},
+                                         kv::several_step{{kv::wanted_lock{.key = "k"}, kv::get_request{.key = "k"}, kv::set_request{.key = "k", .value = "v"}}},
+                                         kv::write_and_commit_step{{kv::delete_request{.key = "k"}, kv::extend_request{.key = "l", .expires_ms = 300}}}})
     all.push_back(kv::transaction_request{header, 3, 77, step});
   for (const kv::participant_body& body : std::vector<kv::participant_body>{
            kv::participant_read{kv::durability::persistent, "k", kv::lock_demand::exclusive},
@@ -70,6 +72,8 @@ std::vector<kv::operation_response> transaction_responses() {
   return {kv::clock_response{timestamp{9}},
           kv::commit_response{timestamp{9}},
           kv::rollback_response{}, kv::lock_response{},
+          kv::several_response{{kv::lock_response{}, kv::get_response{true, 3, "v", 0, timestamp{9}}, kv::set_response{true, 4, timestamp{9}}}},
+          kv::commit_refusal{1, kv::extend_response{}},
           kv::participant_response{kv::read_answer{v, 7}},
           kv::participant_response{kv::list_answer{{}, timestamp{9}}},
           kv::participant_response{kv::vote{false, "it was changed", timestamp{9}, 5000}},
@@ -297,6 +301,12 @@ CAF_TEST(the bytes of each record are what they were) {
   CAF_CHECK_EQUAL(hex(encode(kv::client_window{7, 3, timestamp{9}, {{4, true, 1, timestamp{8}}}})),
                   "0007030901000401"
                   "0208");
+  const auto step_of = [](const kv::transaction_step& step) { return hex(encode(step)); };
+  CAF_CHECK_EQUAL(step_of(kv::several_step{{kv::get_request{.key = "k"}, kv::wanted_lock{.key = "l"}}}), "0900020100016b000000050000016c02");
+  CAF_CHECK_EQUAL(step_of(kv::write_and_commit_step{{kv::set_request{.key = "k", .value = "v"}, kv::delete_request{.key = "l"}}}), "0a00020000016b01760000000000000100016c00");
+  const auto response_of = [](const kv::operation_response& response) { return hex(encode(response)); };
+  CAF_CHECK_EQUAL(response_of(kv::several_response{{kv::set_response{true, 4, timestamp{9}}, kv::lock_response{}}}), "0c000200000108090500");
+  CAF_CHECK_EQUAL(response_of(kv::commit_refusal{1, kv::extend_response{}}), "0d00010400000100");
 }
 
 CAF_TEST(hostile bytes are errors and nothing worse) {

@@ -314,9 +314,18 @@ CAF_TEST(a damaged end of an older journal is refused) {
     return settings;
   };
   const auto fails = [](const error&) {};
+  const auto is_opened = [&](const std::filesystem::path& path) {
+    auto store = open_rocksdb(settings_of(path));
+    return store && raft_log_store::open(std::move(*store), nullptr, fails);
+  };
+  const auto damaged = directory.path() / "damaged";
+  const auto anew = [&] {
+    std::filesystem::remove_all(damaged);
+    std::filesystem::copy(copy, damaged);
+  };
   {
     auto opened = raft_log_store::open(std::move(*open_rocksdb(settings_of(original))), nullptr, fails);
-    // There are two until the older one's memtable is written out, which takes a moment.
+    // There are two until the older one's memtable is written out, which takes a moment. What is copied meanwhile may be in two minds.
     bool are_two = false;
     for (std::uint64_t i = 1; i <= 20'000 && !are_two; ++i) {
       raft::log_write w;
@@ -328,22 +337,20 @@ CAF_TEST(a damaged end of an older journal is refused) {
       std::error_code gone_meanwhile;
       std::filesystem::remove_all(copy);
       std::filesystem::copy(original, copy, gone_meanwhile);
-      are_two = !gone_meanwhile && journals_of(copy).size() == 2;
+      if (gone_meanwhile || journals_of(copy).size() != 2) continue;
+      anew();
+      if (!is_opened(damaged)) continue;
+      // And the older one may have been written out, and only not be gone: then nobody misses it.
+      anew();
+      std::filesystem::resize_file(journals_of(damaged).front(), 0);
+      are_two = !is_opened(damaged);
     }
     CAF_REQUIRE(are_two);
   }
-  const auto is_opened = [&](const std::filesystem::path& path) {
-    auto store = open_rocksdb(settings_of(path));
-    return store && raft_log_store::open(std::move(*store), nullptr, fails);
-  };
   const auto length = std::filesystem::file_size(journals_of(copy).front());
-  const auto damaged = directory.path() / "damaged";
-  std::filesystem::copy(copy, damaged);
-  CAF_CHECK(is_opened(damaged));
   // In its last record RocksDB finds nothing to complain of.
   for (std::uint64_t from_end = 1; from_end < 300; from_end += 23) {
-    std::filesystem::remove_all(damaged);
-    std::filesystem::copy(copy, damaged);
+    anew();
     std::fstream file(journals_of(damaged).front(), std::ios::in | std::ios::out | std::ios::binary);
     const auto place = static_cast<std::streamoff>(length - from_end);
     file.seekg(place);
