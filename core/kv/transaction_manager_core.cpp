@@ -33,7 +33,8 @@ bool is_worth_repeating(errc code) {
 
 }  // namespace
 
-transaction_manager_core::transaction_manager_core(manager_options options, prng dice) : options_(options), dice_(dice) {}
+transaction_manager_core::transaction_manager_core(manager_options options, prng dice)
+    : options_(options), dice_(dice), next_token_(dice.next() >> 2) {}
 
 void transaction_manager_core::step(manager_input input, timestamp stamp, instant now) {
   stamp_ = std::max(stamp_ + 1, stamp);

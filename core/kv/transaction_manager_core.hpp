@@ -276,7 +276,8 @@ class transaction_manager_core {
   std::map<txn::transaction_id, to_be_told> telling_;
   std::set<txn::transaction_id> questions_under_way_;
   std::size_t kept_bytes_ = 0;  // of all transactions
-  std::uint64_t next_token_ = 1;
+  // Begins anywhere: an answer to whoever coordinated here before, of a replica that this node has dropped since, is none to this one.
+  std::uint64_t next_token_;
   std::uint64_t committed_ = 0;
   std::uint64_t aborted_ = 0;
   manager_ready ready_;

@@ -19,6 +19,7 @@ raft_core::raft_core(node_id self, configuration founders, raft_options options,
                found.applied_index, found.last_index);
   KAHUNA_CHECK(options.lease_drift_bound < options.election_timeout);
   find_configurations(log, found.last_index);
+  if (members().is_joint()) KAHUNA_SOMETIMES("raft.start_finds_a_joint_configuration");
   if (found.is_log_obsolete) KAHUNA_SOMETIMES("raft.start_finds_an_obsolete_log");
   published_role_ = {role_kind::follower, state_.term, no_node, {}};
   is_role_dirty_ = true;  // whoever drives this has not heard of any role yet

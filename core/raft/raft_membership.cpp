@@ -16,6 +16,7 @@
 
 #include "core/base/check.hpp"
 #include "core/base/planted_bug.hpp"
+#include "core/base/sometimes.hpp"
 #include "core/raft/raft_core.hpp"
 
 namespace kahuna::raft {
@@ -94,7 +95,10 @@ void raft_core::take_change(change_configuration& input) {
   std::size_t dead = 0;
   for (const auto node : goal.voters)
     if (const auto known = leading->followers.find(node); known != leading->followers.end() && !is_heard(known->second)) ++dead;
-  if (2 * dead >= goal.voters.size()) return answer(change_refusal::would_lose_quorum);
+  if (2 * dead >= goal.voters.size()) {
+    KAHUNA_SOMETIMES("raft.change_would_lose_the_quorum");
+    return answer(change_refusal::would_lose_quorum);
+  }
   leading->goal = goal;
   answer(change_refusal::none);
 }
@@ -115,6 +119,7 @@ void raft_core::keep_followers() {
       const auto before = leading.followers.find(node);
       // Whoever was let go may have dropped what it had: it is known no more than one that was never here.
       if (before != leading.followers.end() && before->second.leaves_at) {
+        KAHUNA_SOMETIMES("raft.taken_in_again_before_it_is_forgotten");
         end_snapshot(node, before->second);
         leading.followers.erase(before);
       }
@@ -178,11 +183,16 @@ void raft_core::advance_change() {
     if (leading->handing_over) return;
     if (!std::binary_search(current.voters.begin(), current.voters.end(), self_) && !std::exchange(leading->has_tried_to_leave, true)) {
       begin_transfer(no_node, false);
-      if (leading->handing_over) return;
+      if (leading->handing_over) {
+        KAHUNA_SOMETIMES("raft.leader_that_is_left_out_hands_over");
+        return;
+      }
     }
+    if (log_.term_at(configurations_.latest().index) != state_.term) KAHUNA_SOMETIMES("raft.joint_configuration_ended_by_a_later_leader");
     return append_configuration({current.voters, {}, current.learners, current.change_id});
   }
   if (!current.is_voter(self_)) {
+    KAHUNA_SOMETIMES("raft.leader_that_is_left_out_steps_down");
     // Its followers hear that it is committed by the next leader.
     return become_follower(state_.term, no_node);
   }

@@ -73,6 +73,7 @@ bool raft_core::append_all(const append_request& request) {
       if (log_.term_at(entry.index) == entry.term) continue;
       if (entry.index <= commit_index_) return false;
       KAHUNA_SOMETIMES("raft.conflicting_suffix_truncated");
+      if (configurations_.latest().index >= entry.index) KAHUNA_SOMETIMES("raft.configuration_overwritten");
       log_.truncate(entry.index);
       if (!KAHUNA_PLANTED("raft.configuration_kept_when_overwritten")) configurations_.truncate(entry.index);
       // Writes under way no longer make durable what they carry from here on.

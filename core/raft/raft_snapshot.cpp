@@ -57,6 +57,7 @@ void raft_core::shorten_log() {
 
 // Only for a follower that has just said that it lacks what the log no longer has.
 void raft_core::begin_snapshot(node_id peer, progress& follower) {
+  if (members().is_joint() || !is_change_committed()) KAHUNA_SOMETIMES("raft.snapshot_begun_during_a_change");
   probe(follower);
   follower.sending = progress::mode::snapshot;
   follower.snapshot.emplace();
@@ -94,6 +95,7 @@ void raft_core::take_snapshot_opened(const snapshot_opened& input) {
     end_snapshot(input.peer, *follower);
     return probe(*follower);
   }
+  if (as_of.members.is_joint()) KAHUNA_SOMETIMES("raft.snapshot_of_a_joint_configuration");
   follower->snapshot->is_opened = true;
   follower->snapshot->start = {{input.index, log_.term_at(input.index)}, as_of.members};
   follower->snapshot->advanced_at = now_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/check.hpp"
+#include "core/base/sometimes.hpp"
 #include "core/routing/placement.hpp"
 
 namespace kahuna::routing {
@@ -133,6 +134,8 @@ void membership_core::take_map(const map_read& read) {
   is_reading_ = false;
   revision_ = read.revision;
   if (!read.map) return write(formed_);
+  const auto is_open = [](const placement& held) { return !held.is_settled(); };
+  if (std::any_of(read.map->placements.begin(), read.map->placements.end(), is_open)) KAHUNA_SOMETIMES("routing.driver_finds_a_change_under_way");
   map_ = read.map;
   version_known_at_ = now_;
   ready_.news = map_;
@@ -294,6 +297,7 @@ std::optional<partition_map> membership_core::retargeted(const partition_map& ma
     const auto step = next_step_of(later, partition_id{p}, able);
     auto target = step ? step->replicas : next.voters;
     if (target == held.target) continue;
+    KAHUNA_SOMETIMES("routing.target_changed_under_way");
     next.target = std::move(target);
     return later;
   }

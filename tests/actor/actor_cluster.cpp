@@ -20,6 +20,7 @@ constexpr std::int64_t step_us = 500;
 cluster_options actor_options_drawn_from(std::uint64_t seed) {
   auto options = cluster_options::drawn_from(seed);
   options.nodes = 3;
+  options.replication = 0;
   options.partitions = std::min(options.partitions, 2);
   options.ephemeral_percent = 0;
   options.has_small_bounds = true;

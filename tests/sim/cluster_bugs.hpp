@@ -8,6 +8,7 @@ namespace kahuna::testing {
 struct planted_defect {
   const char* name;
   const char* what;
+  bool needs_members = false;  // shows only where members change
 };
 
 inline constexpr planted_defect cluster_bugs[] = {
@@ -31,6 +32,13 @@ inline constexpr planted_defect cluster_bugs[] = {
     {"partition.refusal_of_a_retry_not_kept", "a refused retry is forgotten, and an earlier attempt comes later"},
     {"snapshot.without_the_request_window", "a snapshot brings keys, and not the request window"},
     {"snapshot.without_promises", "a snapshot brings keys, and not what transactions were promised"},
+    {"raft.configuration_at_commit", "a configuration is in force when it is committed instead of when it is in the log", true},
+    {"raft.change_before_the_last_is_committed", "a change before the last one is committed", true},
+    {"raft.configuration_kept_when_overwritten", "a configuration whose entry was overwritten stays in force", true},
+    {"raft.earlier_life_counts", "what a dropped replica acknowledged counts for the next one", true},
+    {"members.report_before_it_is_committed", "a leader reports a configuration that is not committed", true},
+    {"members.dropped_before_the_group_agrees", "a replica is dropped when others are wanted, not when its group has agreed", true},
+    {"members.data_of_an_earlier_life_kept", "a replica that is dropped leaves its data behind", true},
     {"disk.sync_error_ignored", "a node goes on after a failed sync of its log"},
 };
 

@@ -40,6 +40,7 @@ struct totals {
   std::uint64_t operations = 0;
   std::uint64_t transactions = 0;
   std::uint64_t undecided = 0;
+  std::uint64_t maps = 0;
   double virtual_seconds = 0;
 };
 
@@ -51,10 +52,11 @@ void run(std::uint64_t seed, const std::string& bug, bool is_told, totals& sums)
   sums.operations += result.operations;
   sums.transactions += result.transactions;
   sums.undecided += result.undecided;
+  sums.maps += result.map_versions - 1;
   sums.virtual_seconds += static_cast<double>(result.virtual_us) / 1e6;
   if (is_told)
     std::cout << "digest " << std::hex << result.digest << std::dec << ", " << result.operations << " operations, " << result.transactions
-              << " transactions, " << result.terms_led << " terms led, " << result.states_compared << " states compared" << std::endl;
+              << " transactions, " << result.terms_led << " terms led, " << result.states_compared << " states compared, map version " << result.map_versions << std::endl;
   if (result.violation.empty()) return;
   ++sums.violations;
   std::cout << "VIOLATION " << options.describe() << "\n  " << result.violation << "\n  again: kahuna-sim --seed " << seed
@@ -77,7 +79,7 @@ int run_all(const po::variables_map& given, const std::string& bug) {
   }
   std::cout << sums.seeds << " seeds in " << seconds() << " s (" << static_cast<double>(sums.seeds) / seconds() << " a second, "
             << sums.virtual_seconds << " virtual seconds): " << sums.operations << " operations, " << sums.transactions << " transactions, "
-            << sums.undecided << " keys undecided, " << sums.violations << " violations" << std::endl;
+            << sums.maps << " changes of the map, " << sums.undecided << " keys undecided, " << sums.violations << " violations" << std::endl;
   if (given.contains("cases"))
     for (const auto& [name, count] : cases_reached()) std::cout << "  " << name << ' ' << count << std::endl;
   if (!bug.empty() && !was_planted_bug_reached()) std::cout << "the planted bug was never come upon" << std::endl;

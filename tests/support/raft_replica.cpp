@@ -51,17 +51,20 @@ void simulated_disk::write(const raft::log_write& write) {
   }
 }
 
+void simulated_disk::drop() {
+  simulated_disk left;
+  left.state = state;
+  const auto end = entries.empty() ? start : raft::log_position{last_index(), entries.back().term};
+  left.dropped = end.is_up_to_date_with(dropped) ? end : dropped;
+  *this = std::move(left);
+}
+
 raft_replica::raft_replica(node_id self, std::vector<node_id> founders, raft::raft_options options, std::uint64_t seed)
     : self_(self), founders_{std::move(founders), {}, {}}, options_(options), seed_(seed) {}
 
 void raft_replica::drop() {
   KAHUNA_CHECK(!is_up());
-  const auto state = disk_.state;
-  const raft::log_position end = disk_.entries.empty() ? disk_.start : raft::log_position{disk_.last_index(), disk_.entries.back().term};
-  const auto dropped = end.is_up_to_date_with(disk_.dropped) ? end : disk_.dropped;
-  disk_ = {};
-  disk_.state = state;
-  disk_.dropped = dropped;
+  disk_.drop();
   founders_ = {};
 }
 

@@ -19,6 +19,8 @@ class simulated_disk final : public raft::log_reader {
   term_id term_at(log_index index) const override;
 
   void write(const raft::log_write& write);
+  // As raft_log_store::record_replica() of a replica that goes: its hard state stays, and where its log ended.
+  void drop();
 
   // What a start finds; the same rules as raft_log_store::load().
   raft::initial_state found() const;

@@ -47,6 +47,17 @@ void client::ask(kv::operation op, std::int64_t patience, outcome_handler done) 
   attempt(std::move(r));
 }
 
+void client::learn(std::shared_ptr<const routing::partition_map> map) {
+  if (!map_ || map->version > map_->version) map_ = std::move(map);
+}
+
+// Whom it knows, of whom some may be gone, or not there yet.
+int client::draw_node() {
+  auto& w = board_.w;
+  if (!map_) return static_cast<int>(w.dice.below(w.options.has_members() ? static_cast<std::uint64_t>(w.options.nodes) : board_.node_count()));
+  return static_cast<int>(map_->members[w.dice.below(map_->members.size())].id.value) - 1;
+}
+
 void client::attempt(std::shared_ptr<under_way> r) {
   auto& w = board_.w;
   auto& known = leaders_[r->partition];
@@ -59,10 +70,10 @@ void client::attempt(std::shared_ptr<under_way> r) {
       return r->done({std::nullopt, {}, request.term});
   }
   ++request.attempt;
-  const auto to = known.node != no_node && !w.dice.chance(1, 25) ? static_cast<int>(known.node.value) - 1
-                                                                 : static_cast<int>(w.dice.below(board_.node_count()));
+  const auto to = known.node != no_node && !w.dice.chance(1, 25) ? static_cast<int>(known.node.value) - 1 : draw_node();
   board_.ask(network::outside, to, r->partition, request, clock_.last(), w.options.attempt_ms * 1'000, [this, r](const answer& a) {
     clock_.observe(a.now);
+    if (a.map) learn(a.map);
     auto& leader = leaders_[r->partition];
     if (a.leader != no_node && a.term >= leader.term)
       leader = {a.leader, a.term};

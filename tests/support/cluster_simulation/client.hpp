@@ -31,6 +31,7 @@ class client {
   virtual void begin_work() = 0;
   // Ends with what it is at.
   void stop() { is_working_ = false; }
+  void learn(std::shared_ptr<const routing::partition_map> map);
   bool is_idle() const { return is_idle_; }
 
   using outcome_handler = std::function<void(const outcome&)>;
@@ -60,7 +61,10 @@ class client {
     node_id node;
     term_id term;
   };
+  int draw_node();
+
   std::map<partition_id, known_leader> leaders_;
+  std::shared_ptr<const routing::partition_map> map_;  // the newest that it has heard of, where members change
   std::uint64_t next_sequence_ = 1;
 };
 

@@ -4,8 +4,10 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 
 #include "core/kv/partition_input.hpp"
+#include "core/routing/partition_map.hpp"
 #include "tests/support/cluster_simulation/network.hpp"
 #include "tests/support/cluster_simulation/world.hpp"
 
@@ -18,6 +20,7 @@ struct answer {
   term_id era;  // of the leadership that answered, where that is known
   node_id leader;
   term_id term;
+  std::shared_ptr<const routing::partition_map> map{};  // that the node goes by, where members change
 };
 
 class exchange {

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "tests/support/cluster_simulation/world.hpp"
@@ -23,30 +24,44 @@ class log_disk {
     std::function<void(std::int64_t delay_us, event)> post;
     std::function<void()> sync_failed;
     std::function<void(partition_id, std::uint64_t write_number)> persisted;
+    std::function<void(partition_id, bool is_hosted)> recorded;
+    std::function<bool()> dies_here;
   };
   void start(owner o);
   void crash();
 
   void append(partition_id partition, raft::log_write write);
+  // As persistence::log_device::record_replica(), behind what was appended before.
+  void record(partition_id partition, bool is_hosted);
+  // What was recorded last, durably; nothing: it was never said.
+  std::optional<bool> is_hosted(partition_id partition) const;
 
   // As the running node reads it.
-  simulated_disk& visible(partition_id partition) { return visible_[partition]; }
+  simulated_disk& visible(partition_id partition) { return visible_.logs[partition]; }
   // As of the last start or what was synced since.
-  const simulated_disk& durable(partition_id partition) { return durable_[partition]; }
+  const simulated_disk& durable(partition_id partition) { return durable_.logs[partition]; }
 
  private:
   struct pending {
     partition_id partition;
     raft::log_write write;
+    std::optional<bool> is_hosted;  // to be recorded instead
+  };
+  struct contents {
+    std::map<partition_id, simulated_disk> logs;
+    std::map<partition_id, bool> hosted;
+
+    void take(const pending& what);
   };
 
+  void enqueue(pending what);
   void commit();
   void finish(bool has_failed);
 
   world& world_;
   owner owner_;
-  std::map<partition_id, simulated_disk> visible_;
-  std::map<partition_id, simulated_disk> durable_;
+  contents visible_;
+  contents durable_;
   std::vector<pending> waiting_;
   std::vector<pending> being_written_;
   bool is_busy_ = false;

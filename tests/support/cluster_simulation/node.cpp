@@ -1,7 +1,9 @@
 #include "tests/support/cluster_simulation/node.hpp"
 
+#include <algorithm>
 #include <utility>
 
+#include "core/base/sometimes.hpp"
 #include "core/kv/operation_routing.hpp"
 
 namespace kahuna::testing {
@@ -14,7 +16,8 @@ constexpr std::uint64_t ahead_ms_max = 500;
 
 }  // namespace
 
-node::node(switchboard& board, int number) : board_(board), number_(number), log_(board.w) {
+node::node(switchboard& board, int number, map_pointer formed, bool is_founder)
+    : board_(board), number_(number), formed_(std::move(formed)), is_founder_(is_founder), remembered_(formed_), log_(board.w) {
   auto& w = board.w;
   steady_offset_us_ = w.draw(0, 1'000'000'000);
   rate_ppm_ += w.draw(-w.options.drift_percent * 10'000, w.options.drift_percent * 10'000);
@@ -40,12 +43,19 @@ void node::observe_remote(timestamp stamp) {
 
 void node::start() {
   ++life_;
+  is_up_ = true;
   clock_ = {};
   log_.start({[this](std::int64_t delay, event what) { post(delay, std::move(what)); },
               [this] { crash(board_.w.draw(1'000, 800'000)); },
-              [this](partition_id partition, std::uint64_t number) { replica_of(partition).take_persisted(number); }});
-  for (int p = 0; p < board_.w.options.partitions; ++p)
-    replicas_.push_back(std::make_unique<replica>(*this, partition_id{static_cast<std::uint32_t>(p)}));
+              [this](partition_id partition, std::uint64_t number) {
+                if (auto* r = find_replica(partition)) r->take_persisted(number);
+              },
+              [this](partition_id partition, bool is_hosted) { take_recorded(partition, is_hosted); },
+              [this] { return dies_at_a_point(2'000); }});
+  members_ = std::make_unique<node_members>(*this, remembered_);
+  open_replicas();
+  // There may be something to do at once: the last life ended before it was done.
+  if (board_.w.options.has_members()) take_map(remembered_);
   post(board_.w.draw(0, board_.w.options.tick_ms * 1'000), [this] { tick(); });
   if (board_.w.options.flush_interval_ms != 0) flush_now_and_then();
 }
@@ -55,7 +65,12 @@ void node::crash(std::int64_t down_us) {
   auto& w = board_.w;
   ++life_;
   w.note(life_ * 16 + static_cast<std::uint64_t>(number_));
+  for (auto* r : replicas()) r->note_crash();
+  is_up_ = false;
   replicas_.clear();
+  recording_.clear();
+  settled_version_ = 0;
+  members_.reset();
   log_.crash();
   // The data is written out now and then, whoever asked for it or not.
   if (w.dice.chance(1, 3)) static_cast<void>(data_->flush());
@@ -65,16 +80,24 @@ void node::crash(std::int64_t down_us) {
   eras_.clear();
   waiting_for_flush_.clear();
   is_flushing_ = false;
-  starts_at_ = w.now() + down_us;
+  start_in(down_us);
   // Its connections break; now and then nobody notices.
   for (auto& other : board_.nodes)
     if (other.get() != this && other->is_up() && w.dice.chance(3, 4))
       other->post(w.draw(100, 5'000), [peer = other.get(), me = id()] {
-        for (auto& r : peer->replicas_) r->take_connection_lost(me);
+        peer->members_->take_connection_lost(me);
+        for (auto* r : peer->replicas()) r->take_connection_lost(me);
       });
 }
 
-bool node::is_due_to_start() const { return !is_up() && board_.w.now() >= starts_at_; }
+void node::start_in(std::int64_t delay_us) { starts_at_ = board_.w.now() + delay_us; }
+
+void node::end_for_good() {
+  crash(0);
+  is_gone_ = true;
+}
+
+bool node::is_due_to_start() const { return !is_up() && !is_gone_ && board_.w.now() >= starts_at_; }
 
 void node::pause(std::int64_t length_us) {
   if (!is_up() || is_paused_) return;
@@ -108,7 +131,8 @@ void node::deliver(event what) {
 }
 
 void node::tick() {
-  for (auto& r : replicas_) r->tick();
+  for (auto* r : replicas()) r->tick();
+  if (board_.w.options.has_members()) members_->tick();
   // RocksDB writes a full table out by itself.
   if (board_.w.dice.chance(1, 200)) static_cast<void>(data_->flush());
   post(board_.w.options.tick_ms * 1'000, [this] { tick(); });
@@ -118,7 +142,7 @@ void node::tick() {
 
 void node::flush_now_and_then() {
   post(board_.w.draw(1'000, board_.w.options.flush_interval_ms * 2'000), [this] {
-    for (auto& r : replicas_) r->prepare_to_flush();
+    for (auto* r : replicas()) r->prepare_to_flush();
     flush_now_and_then();
   });
 }
@@ -130,9 +154,17 @@ void node::flush_data(partition_id partition) {
 }
 
 void node::finish_flush() {
+  const auto all = replicas();
+  const bool is_any_installing = std::any_of(all.begin(), all.end(), [](const replica* r) { return r->is_installing(); });
   static_cast<void>(data_->flush());
+  // The log has not heard of it.
+  if (dies_at_a_point(is_any_installing ? 3 : 100)) {
+    if (is_any_installing) KAHUNA_SOMETIMES("died.when_a_snapshot_was_flushed");
+    return;
+  }
   is_flushing_ = false;
-  for (const auto partition : std::exchange(waiting_for_flush_, {})) replica_of(partition).take_flushed();
+  for (const auto partition : std::exchange(waiting_for_flush_, {}))
+    if (auto* r = find_replica(partition)) r->take_flushed();
 }
 
 bool node::note_applied(partition_id partition, log_index index) {
@@ -145,27 +177,50 @@ bool node::note_applied(partition_id partition, log_index index) {
 // --- talking ------------------------------------------------------------------------------------------------------
 
 void node::send_to_peer(node_id peer, partition_id partition, std::vector<raft::message_body> bodies) {
-  const auto to = static_cast<int>(peer.value) - 1;
-  board_.net.send(number_, to, network::copies::maybe_two, [this, to, partition, now = clock_.last(), bodies = std::move(bodies)] {
-    auto& receiver = *board_.nodes[static_cast<std::size_t>(to)];
-    receiver.deliver([&receiver, partition, now, bodies, from = id()] {
-      receiver.observe_remote(now);
-      receiver.replica_of(partition).take_peer_messages(from, bodies);
+  if (!members_->is_peer(peer)) return;
+  send_to_node(peer, [partition, now = clock_.last(), from = id(), bodies = std::move(bodies)](node& there) {
+    there.observe_remote(now);
+    if (auto* r = there.find_replica(partition)) r->take_peer_messages(from, bodies);
+  });
+}
+
+void node::send_to_node(node_id to, std::function<void(node&)> what) {
+  const auto place = to.value - 1;
+  board_.net.send(number_, static_cast<int>(place), network::copies::maybe_two, [this, place, what = std::move(what)] {
+    if (place >= board_.nodes.size()) return;
+    auto& receiver = *board_.nodes[place];
+    receiver.deliver([&receiver, what, from = id()] {
+      if (routing::is_former(*receiver.members().map(), from)) return receiver.members().send_map(from);
+      receiver.members().note_heard(from);
+      what(receiver);
     });
   });
 }
 
 void node::reply(std::uint64_t origin, kv::operation_response response) {
+  if (node_members::is_from_system(origin)) return members_->take_system_answer(origin, response);
   const auto partition = board_.partition_asked(origin);
   const auto era = eras_.find(origin);
   if (!partition) return;
-  const auto& raft = replica_of(*partition).raft();
-  board_.reply(number_, origin, {std::move(response), clock_.last(), era == eras_.end() ? term_id{} : era->second, raft.leader(), raft.term()});
+  const auto leader = leader_of(*partition);
+  board_.reply(number_, origin,
+               {std::move(response), clock_.last(), era == eras_.end() ? term_id{} : era->second, leader.leader, leader.term,
+                board_.w.options.has_members() ? members_->map() : nullptr});
+}
+
+void node::refuse(std::uint64_t origin, partition_id partition) {
+  reply(origin, error{errc::not_leader, "this node does not hold partition " + std::to_string(partition.value)});
+}
+
+known_leader node::leader_of(partition_id partition) {
+  if (board_.w.options.has_members()) return members_->leader_of(partition);
+  const auto& raft = find_replica(partition)->raft();
+  return {raft.leader(), raft.term()};
 }
 
 void node::ask_remote(partition_id from, kv::remote_request asked) {
   const auto partition = *kv::partition_of(routing::partition_map{0, static_cast<std::uint32_t>(board_.w.options.partitions), 1, {}}, asked.op);
-  const auto leader = replica_of(partition).raft().leader();
+  const auto leader = leader_of(partition).leader;
   const auto to = leader != no_node ? static_cast<int>(leader.value) - 1
                                     : static_cast<int>(board_.w.dice.below(board_.nodes.size()));
   kv::partition_request request;
@@ -175,7 +230,7 @@ void node::ask_remote(partition_id from, kv::remote_request asked) {
                if (life_ == life)
                  deliver([this, from, token, a] {
                    observe_remote(a.now);
-                   replica_of(from).take_remote_answer(token, a.response);
+                   if (auto* asker = find_replica(from)) asker->take_remote_answer(token, a.response);
                  });
              });
 }
@@ -185,26 +240,25 @@ void node::ask_remote(partition_id from, kv::remote_request asked) {
 void node::leads_now(partition_id partition, term_id term) {
   auto& w = board_.w;
   for (const auto& other : board_.nodes)
-    if (other.get() != this && other->is_up() && other->replica_of(partition).answers_by_lease() &&
-        other->replica_of(partition).role().term < term)
+    if (const auto* rival = other->find_replica(partition); other.get() != this && rival != nullptr && rival->answers_by_lease() && rival->role().term < term)
       throw violation("lease: partition " + std::to_string(partition.value) + ", node " + std::to_string(id().value) +
                       " is elected in term " + std::to_string(term.value) + " while node " + std::to_string(other->id().value) +
-                      " may answer by the lease of term " + std::to_string(other->replica_of(partition).role().term.value));
+                      " may answer by the lease of term " + std::to_string(rival->role().term.value));
   if (!w.is_faulty || !w.percent(w.options.strike_percent)) return;
-  if (w.dice.chance(1, 3)) return board_.net.mute(number_, w.options.nodes, w.draw(200, 1'200) * 1'000);
+  if (w.dice.chance(1, 3)) return board_.net.mute(number_, static_cast<int>(board_.nodes.size()), w.draw(200, 1'200) * 1'000);
   const auto how = w.dice.below(3);
   post(w.dice.chance(1, 2) ? w.draw(0, 8'000) : w.draw(0, 80'000), [this, how] {
     auto& shared = board_.w;
     if (!shared.is_faulty) return;
     if (how == 0) return crash(shared.draw(1'000, 400'000));
     if (how == 1) return pause(shared.draw(50'000, 900'000));
-    board_.net.mute(number_, shared.options.nodes, shared.draw(200, 1'200) * 1'000);
+    board_.net.mute(number_, static_cast<int>(board_.nodes.size()), shared.draw(200, 1'200) * 1'000);
   });
 }
 
 void node::has_old_entries_at_a_majority() {
   auto& w = board_.w;
-  if (w.is_faulty && w.percent(w.options.strike_percent)) board_.net.mute(number_, w.options.nodes, w.draw(300, 1'500) * 1'000);
+  if (w.is_faulty && w.percent(w.options.strike_percent)) board_.net.mute(number_, static_cast<int>(board_.nodes.size()), w.draw(300, 1'500) * 1'000);
 }
 
 // A voter that dies before its vote is on disk, and is back while candidates of the same term still ask.
@@ -226,16 +280,32 @@ void node::has_installed_a_snapshot() {
   });
 }
 
+bool node::dies_at_a_point(std::uint64_t once_in) {
+  auto& w = board_.w;
+  if (!w.is_faulty || !w.options.dies_at_points || !w.dice.chance(1, once_in)) return false;
+  crash(w.draw(1'000, 400'000));
+  return true;
+}
+
 // --- the switchboard ----------------------------------------------------------------------------------------------
 
 void switchboard::arrive(int to, partition_id partition, kv::partition_request request, timestamp clock, std::int64_t budget_us) {
+  if (static_cast<std::size_t>(to) >= nodes.size()) return;
   auto& asked = *nodes[static_cast<std::size_t>(to)];
   asked.deliver([&asked, partition, clock, budget_us, request = std::move(request)] {
     asked.observe_remote(clock);
     auto arrived = request;
     arrived.deadline = asked.steady_now() + duration(budget_us);
-    asked.replica_of(partition).take_operations({std::move(arrived)});
+    auto* r = asked.find_replica(partition);
+    r != nullptr ? r->take_operations({std::move(arrived)}) : asked.refuse(arrived.origin, partition);
   });
+}
+
+map_pointer switchboard::newest_map() const {
+  auto newest = nodes.front()->known_map();
+  for (const auto& n : nodes)
+    if (n->known_map()->version > newest->version) newest = n->known_map();
+  return newest;
 }
 
 }  // namespace kahuna::testing

@@ -68,6 +68,26 @@ void observer::committed(partition_id partition, term_id term, const raft::log_e
   known.known_in = std::min(known.known_in, term);
 }
 
+void observer::is_in_force(partition_id partition, const raft::configuration_change& change) {
+  if (!change.is_committed || change.index == log_index{}) return;
+  const auto& known = configurations_[partition].emplace(change.index, change.members).first->second;
+  if (known != change.members) fail("membership: partition ", partition, " has two configurations at index ", change.index);
+}
+
+void observer::goes_by(const routing::partition_map& map) {
+  if (newest_map_ && map.version <= newest_map_->version) return;
+  for (std::uint32_t p = 0; newest_map_ && p < map.partitions; ++p) {
+    const auto& held = map.placements[p];
+    if (!held.is_settled() || newest_map_->placements[p].is_settled()) continue;
+    const auto& known = configurations_[partition_id{p}];
+    const auto is_settled = [&](const raft::configuration& last) { return last.voters == held.voters && !last.is_joint() && last.learners.empty(); };
+    // A target may have been taken back before the group had begun.
+    if (known.empty() ? newest_map_->placements[p].voters != held.voters : !is_settled(known.rbegin()->second))
+      fail("membership: version ", map.version, " of the map says that partition ", p, " is settled, and its group has not committed that");
+  }
+  newest_map_ = map;
+}
+
 void observer::applied(partition_id partition, log_index index, std::uint64_t digest, node_id node) {
   const auto [known, is_new] = states_.emplace(std::pair(partition, index), std::pair(digest, node));
   if (!is_new) ++states_compared_;

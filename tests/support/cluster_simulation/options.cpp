@@ -60,7 +60,18 @@ cluster_options cluster_options::drawn_from(std::uint64_t seed) {
     o.cut_interval_ms = o.transfer_interval_ms = o.pause_interval_ms = 0;
   }
   o.forget_percent = maybe(2, draw(1, 60));
+  if (dice.chance(2, 5)) o.draw_members(dice);
+  o.dies_at_points = dice.chance(1, 3);
   return o;
+}
+
+void cluster_options::draw_members(prng& dice) {
+  const auto draw = [&](std::uint64_t low, std::uint64_t high) { return static_cast<int>(dice.between(low, high)); };
+  replication = dice.chance(1, 6) ? draw(1, 2) : 3;
+  nodes = replication + draw(0, 2);
+  member_interval_ms = dice.chance(3, 4) ? draw(50, 1'000) : 0;
+  zone_interval_ms = dice.chance(2, 3) || member_interval_ms == 0 ? draw(30, 500) : 0;
+  silence_ms = dice.chance(1, 2) ? 10'000 : draw(100, 1'000);
 }
 
 std::string cluster_options::describe() const {
@@ -74,7 +85,10 @@ std::string cluster_options::describe() const {
       << slow_interval_ms << " cuts " << cut_interval_ms << "; disk " << disk_ms_max << " ms stalls " << stall_percent << "% sync errors "
       << sync_error_per_10k << "/10k flush " << flush_interval_ms << "; drift " << drift_percent << "% skew " << skew_ms_max << " ms jumps "
       << jump_interval_ms << "; crashes " << crash_interval_ms << " pauses " << pause_interval_ms << " transfers " << transfer_interval_ms
-      << " strikes " << strike_percent << '%';
+      << " strikes " << strike_percent << "% deaths at points " << dies_at_points;
+  if (has_members())
+    out << "; replicas " << replication << " members change " << member_interval_ms << " zones " << zone_interval_ms << " silence borne " << silence_ms
+        << " ms";
   return out.str();
 }
 

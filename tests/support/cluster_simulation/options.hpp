@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "core/base/prng.hpp"
 #include "core/raft/raft_core.hpp"
 
 namespace kahuna::testing {
@@ -52,8 +53,21 @@ struct cluster_options {
   int transfer_interval_ms = 0;
   int strike_percent = 0;         // of new leaders are struck within the next moments: crashed, cut off or stopped
 
+  bool dies_at_points = false;    // nodes die just before or after what they do becomes durable
+
+  // --- members
+  int replication = 0;         // replicas of a partition, which is what `nodes` are the first members for; 0: one on every node, for ever
+  int member_interval_ms = 0;  // somebody joins, leaves, is replaced or loses its disk about so often
+  int zone_interval_ms = 0;    // a member is in another zone about so often, and replicas follow
+  int silence_ms = 0;          // that the driver of members bears with a node that is to get a replica
+
+  bool has_members() const { return replication != 0; }
+
   static cluster_options drawn_from(std::uint64_t seed);
   std::string describe() const;
+
+ private:
+  void draw_members(prng& dice);
 };
 
 }  // namespace kahuna::testing

@@ -31,7 +31,7 @@ raft::raft_options options_of(const cluster_options& given) {
 
 }  // namespace
 
-replica::replica(node& host, partition_id id) : host_(host), id_(id), world_(host.shared_world()) {
+replica::replica(node& host, partition_id id, raft::configuration founders) : host_(host), id_(id), world_(host.shared_world()) {
   const auto& options = world_.options;
   auto opened = persistence::data_store::open(host.data(), id, [](const error& e) { KAHUNA_CHECK(false, e.message); });
   KAHUNA_CHECK(opened.has_value());
@@ -43,9 +43,8 @@ replica::replica(node& host, partition_id id) : host_(host), id_(id), world_(hos
   disk.applied_index = store_->applied_index();
   disk.snapshot = store_->snapshot();
   log_ = disk;
-  raft::configuration voters;
-  for (int i = 1; i <= options.nodes; ++i) voters.voters.push_back(node_id{static_cast<std::uint32_t>(i)});
-  raft_ = std::make_unique<raft::raft_core>(host.id(), voters, options_of(options), disk.found(), disk, prng(world_.dice.next()),
+  if (founders.voters.empty() && disk.last_index() == log_index{}) promised_before_ = disk.state.term;
+  raft_ = std::make_unique<raft::raft_core>(host.id(), std::move(founders), options_of(options), disk.found(), disk, prng(world_.dice.next()),
                                             host.steady_now());
 }
 
@@ -53,7 +52,9 @@ void replica::send(channel& to, event what) {
   // Most are there at once; now and then the threads are busy.
   const auto at = world_.now() + (world_.dice.chance(1, 60) ? world_.draw(100, 6'000) : world_.draw(1, 20));
   to.last_at = std::max(to.last_at, at);
-  host_.post(to.last_at - world_.now(), std::move(what));
+  host_.post(to.last_at - world_.now(), [life = std::weak_ptr(life_), what = std::move(what)] {
+    if (!life.expired()) what();
+  });
 }
 
 // --- raft_peer ----------------------------------------------------------------------------------------------------
@@ -82,6 +83,7 @@ void replica::honour_raft() {
   while (raft_->has_ready()) {
     auto ready = raft_->take_ready();
     raft_->check_invariants();
+    take_group_news(ready);
     if (ready.write) {
       host_.watch().written(id_, *ready.write, log_,
                             raft_->role() == raft::role_kind::leader ? raft_->term() : term_id{});
@@ -90,6 +92,10 @@ void replica::honour_raft() {
     }
     if (ready.role) {
       world_.note((ready.role->term.value << 8) + (id_.value << 4) + host_.id().value);
+      if (world_.options.has_members())
+        host_.post(0, [&host = host_, partition = id_, word = known_leader{ready.role->leader, ready.role->term}] {
+          host.members().take_own_leader(partition, word);
+        });
       if (ready.role->role == raft::role_kind::leader) {
         host_.watch().leads(id_, ready.role->term, host_.id(), log_);
         committed_at_election_ = raft_->commit_index();
@@ -120,7 +126,10 @@ void replica::honour_raft() {
 }
 
 void replica::take_peer_messages(node_id from, const std::vector<raft::message_body>& bodies) {
-  for (const auto& body : bodies) step_raft(raft::receive{{from, body}});
+  for (const auto& body : bodies) {
+    note_second_life(body);
+    step_raft(raft::receive{{from, body}});
+  }
   strike_where_old_entries_reach_a_majority();
   settle_raft();
 }
@@ -131,6 +140,7 @@ void replica::strike_where_old_entries_reach_a_majority() {
   if (world_.options.strike_percent == 0 || raft_->role() != raft::role_kind::leader || struck_in_ == raft_->term()) return;
   std::vector<log_index> matches;
   for (const auto& [peer, match] : raft_->match_indexes()) matches.push_back(match);
+  if (matches.empty()) return;
   std::sort(matches.begin(), matches.end());
   // With the leader itself that is a majority.
   const auto agreed = matches[matches.size() - matches.size() / 2];

@@ -11,6 +11,7 @@
 
 #include "core/kv/partition_core.hpp"
 #include "core/kv/transaction_manager_core.hpp"
+#include "core/routing/membership_core.hpp"
 #include "persistence/data_store.hpp"
 #include "tests/support/cluster_simulation/world.hpp"
 #include "tests/support/raft_replica.hpp"
@@ -21,7 +22,8 @@ class node;
 
 class replica {
  public:
-  replica(node& host, partition_id id);
+  // `founders`: without voters where the group is to be heard of first.
+  replica(node& host, partition_id id, raft::configuration founders);
 
   // --- what comes from outside
   void take_operations(std::vector<kv::partition_request> requests);
@@ -30,6 +32,7 @@ class replica {
   void take_remote_answer(std::uint64_t token, kv::operation_response response);
   void take_connection_lost(node_id peer);
   void transfer_leadership(node_id to, bool is_optional);
+  void take_order(node_id by, const routing::group_order& order);
   void tick();
   void prepare_to_flush();
   void take_flushed();
@@ -41,6 +44,10 @@ class replica {
   raft::role_change role() const { return role_; }
   // Whether its partition answers reads by a lease now.
   bool answers_by_lease() const;
+  // Whether a snapshot has taken the place of its state, and is not flushed, or Raft does not know.
+  bool is_installing() const;
+  // Its node dies now: what that cuts short is counted.
+  void note_crash() const;
   // Of everything that is replicated, as of the applied index.
   std::uint64_t state_digest();
 
@@ -79,6 +86,12 @@ class replica {
   void read_for(const raft::snapshot_order& order);
   void store_piece(const raft::snapshot_piece& piece);
   std::unique_ptr<kv::partition_core> make_partition_core();
+
+  // --- replica_members.cpp
+  void take_group_news(raft::ready& ready);
+  void report_on_group();
+  void note_second_life(const raft::message_body& body);
+
   void tell_raft(raft::raft_input input);
 
   node& host_;
@@ -105,6 +118,18 @@ class replica {
   std::map<node_id, open_view> views_;
   std::uint64_t staged_pieces_ = 0;
   std::deque<raft::raft_input> flushing_;
+  // The last order for this group; reported on when the read of this number is safe: then this replica led after it was asked.
+  struct order_asked {
+    node_id by;
+    routing::group_order order;
+  };
+  std::optional<order_asked> ordered_;
+  std::uint64_t ordered_read_ = 0;
+  raft::configuration_change configuration_;
+  raft::change_refusal refusal_ = raft::change_refusal::none;
+  term_id promised_before_;  // the term of an earlier life, which was dropped
+  // Events that are for this replica go with it.
+  std::shared_ptr<const bool> life_ = std::make_shared<const bool>(true);
   int ticks_ = 0;
   log_index committed_at_election_;
   term_id struck_in_;

@@ -1,4 +1,5 @@
 // What a simulated replica does for Raft's snapshots and for flushes, as actors/partition_snapshots.cpp does it.
+#include <algorithm>
 #include <utility>
 
 #include "core/base/check.hpp"
@@ -74,6 +75,10 @@ void replica::store_piece(const raft::snapshot_piece& piece) {
   flushing_.push_back(raft::snapshot_installed{{piece.at, piece.members}});
   host_.flush_data(id_);
   host_.has_installed_a_snapshot();
+}
+
+bool replica::is_installing() const {
+  return std::any_of(flushing_.begin(), flushing_.end(), [](const auto& input) { return std::holds_alternative<raft::snapshot_installed>(input); });
 }
 
 void replica::prepare_to_flush() {

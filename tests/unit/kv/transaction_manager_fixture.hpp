@@ -18,7 +18,8 @@ inline constexpr std::uint64_t wall_ms = 1'700'000'000'000;
 inline constexpr std::uint32_t partitions = 4;
 
 struct transaction_manager_fixture {
-  transaction_manager_fixture() : manager({.self = partition_id{0}, .partitions = partitions, .read_bytes_max = 4 << 20, .kept_bytes_max = 2 << 20}, prng(1)) {
+  explicit transaction_manager_fixture(std::uint64_t seed = 1)
+      : manager({.self = partition_id{0}, .partitions = partitions, .read_bytes_max = 4 << 20, .kept_bytes_max = 2 << 20}, prng(seed)) {
     header.id = {timestamp_at(wall_ms), 7, 1};
     header.anchor = partition_id{0};
     header.locking = locking_mode::optimistic;

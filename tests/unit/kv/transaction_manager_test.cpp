@@ -35,6 +35,20 @@ CAF_TEST(a commit over two partitions takes two rounds and tells of it behind) {
   CAF_CHECK(asked_of_others<participant_resolve>() != 0);
 }
 
+// A replica is dropped while it asks others, and its node is given the partition again, and leads it, before they answer.
+CAF_TEST(an answer to one who coordinated on this node before is not taken) {
+  const auto ask_for_promise = [](fixture& f) {
+    f.set_both();
+    static_cast<void>(f.ask(commit_step{}));
+    return f.asked_of_others<participant_prepare>();
+  };
+  const auto asked_before = ask_for_promise(*this);
+  fixture later(2);
+  CAF_REQUIRE(ask_for_promise(later) != 0);
+  later.answer_remote(asked_before, participant_response(vote{true, {}, timestamp_at(wall_ms + 5), 0}));
+  CAF_CHECK(later.asked_of_own<participant_commit>().second == nullptr);
+}
+
 CAF_TEST(a transaction at one partition is one entry) {
   set_request set;
   set.key = key_of(0);
