@@ -69,7 +69,9 @@ void observer::committed(partition_id partition, term_id term, const raft::log_e
 }
 
 void observer::is_in_force(partition_id partition, const raft::configuration_change& change) {
-  if (!change.is_committed || change.index == log_index{}) return;
+  // A replica that was made anew knows none before the first that is an entry, also when its log begins between the two.
+  const bool is_known = change.index != log_index{} && !change.members.voters.empty();
+  if (!change.is_committed || !is_known) return;
   const auto& known = configurations_[partition].emplace(change.index, change.members).first->second;
   if (known != change.members) fail("membership: partition ", partition, " has two configurations at index ", change.index);
 }
