@@ -122,11 +122,12 @@ void take_wiring(cluster_pointer self, const cluster_wiring& wiring) {
   state.wiring = wiring;
   state.is_wired = true;
   state.restless_at = now_of(*self);
-  if (state.map.version > state.settings.map.version)
+  if (state.map.version > state.settings.map.version) {
     spread_map(self);
-  else
+  } else {
     keep_links(self);
-  if (!state.wiring.replica_host) take_settled(self, {state.map.version});
+    if (!state.wiring.replica_host) take_settled(self, {state.map.version});
+  }
   tell_reachable(self);
 }
 

@@ -75,7 +75,6 @@ struct transaction::state {
   kv::operation ask(kv::transaction_step step);
   kv::operation ask_as_of(kv::transaction_step step) const;
   void give_to_commit(kv::write_request write);
-  void touch(kv::durability space, const std::string& key, kv::lock_demand lock);
   template <class Request>
   void touch(const Request& request);
   void took(const kv::transaction_step& step, const kv::operation_response& response);
@@ -134,18 +133,7 @@ kv::operation transaction::state::ask(kv::transaction_step step) {
     header.anchor = *anchor_of(step, channel->partitions());
     has_anchor = true;
   }
-  std::visit(
-      [&](const auto& s) {
-        if constexpr (requires { s.locks; })
-          for (const auto& wanted : s.locks) touch(wanted);
-        else if constexpr (requires { s.operations; })
-          for (const auto& operation : s.operations) std::visit([&](const auto& request) { touch(request); }, operation);
-        else if constexpr (requires { s.writes; })
-          for (const auto& write : s.writes) std::visit([&](const auto& request) { touch(request); }, write);
-        else if constexpr (requires { s.key; })
-          touch(s);
-      },
-      step);
+  kv::for_each_keyed(step, [&](const auto& request) { touch(request); });
   return kv::transaction_request{header, number + 1, heard, std::move(step)};
 }
 
@@ -161,20 +149,11 @@ kv::operation transaction::state::ask_as_of(kv::transaction_step step) const {
 
 template <class Request>
 void transaction::state::touch(const Request& request) {
-  auto lock = kv::lock_demand::exclusive;
-  if constexpr (requires { request.as_of; })
-    lock = kv::lock_demand::shared;
-  else if constexpr (requires { request.lock; })
-    lock = request.lock;
-  touch(request.space, request.key, lock);
-}
-
-void transaction::state::touch(kv::durability space, const std::string& key, kv::lock_demand lock) {
-  const auto known = touched.find({space, key});
+  const auto known = touched.find({request.space, request.key});
   if (known != touched.end())
-    known->second = std::max(known->second, lock);
+    known->second = std::max(known->second, kv::demand_of(request));
   else if (touched.size() < kv::locks_max)
-    touched.emplace(std::pair(space, key), lock);
+    touched.emplace(std::pair(request.space, request.key), kv::demand_of(request));
 }
 
 void transaction::state::give_to_commit(kv::write_request write) {

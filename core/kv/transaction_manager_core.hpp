@@ -229,6 +229,7 @@ class transaction_manager_core {
   std::optional<version> current(const working_key& entry) const;
   void took_read(transaction& t, const call& asked, read_answer answer);
   void took_list(transaction& t, const call& asked, list_answer answer);
+  bool may_keep(transaction& t, std::size_t bytes);
   bool keep_read(transaction& t, std::size_t bytes);
   const std::string* find_contradiction(const transaction& t, const get_by_bucket_request& request, const list_response& page) const;
   void lay_over(const transaction& t, const get_by_bucket_request& request, list_response& page) const;

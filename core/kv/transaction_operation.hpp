@@ -136,6 +136,34 @@ inline bool is_commit(const transaction_step& step) {
   return std::holds_alternative<commit_step>(step) || std::holds_alternative<write_and_commit_step>(step);
 }
 
+// What an operation of a step locks its key for, where the transaction locks as it goes.
+template <class Request>
+lock_demand demand_of([[maybe_unused]] const Request& request) {
+  if constexpr (requires { request.as_of; })
+    return lock_demand::shared;
+  else if constexpr (requires { request.lock; })
+    return request.lock;
+  else
+    return lock_demand::exclusive;
+}
+
+// Calls `visit` with each of the step's operations that names a key, in their order.
+template <class Visit>
+void for_each_keyed(const transaction_step& step, Visit visit) {
+  std::visit(
+      [&](const auto& s) {
+        if constexpr (requires { s.locks; })
+          for (const auto& lock : s.locks) visit(lock);
+        else if constexpr (requires { s.operations; })
+          for (const auto& operation : s.operations) std::visit(visit, operation);
+        else if constexpr (requires { s.writes; })
+          for (const auto& write : s.writes) std::visit(visit, write);
+        else if constexpr (requires { s.key; })
+          visit(s);
+      },
+      step);
+}
+
 // A step of a transaction. The first one (number 1) begins it; a step that is repeated is answered as before. Answers are those of the
 // operation, several_response, commit_response, commit_refusal, rollback_response, lock_response, or an error; `aborted` where the
 // transaction is over.

@@ -23,29 +23,12 @@ error over(const std::string& why) { return {errc::aborted, "the transaction is 
 // What the step reads and writes, each key once, with the strongest lock.
 std::map<std::pair<durability, std::string>, lock_demand> wanted_by(const transaction_step& step) {
   std::map<std::pair<durability, std::string>, lock_demand> wanted;
-  const auto want = [&](const auto& request) {
-    auto demand = lock_demand::exclusive;
-    if constexpr (requires { request.as_of; }) {
+  for_each_keyed(step, [&](const auto& request) {
+    if constexpr (requires { request.as_of; })
       if (request.as_of != timestamp{}) return;
-      demand = lock_demand::shared;
-    } else if constexpr (requires { request.lock; }) {
-      demand = request.lock;
-    }
     auto& known = wanted[{request.space, request.key}];
-    known = std::max(known, demand);
-  };
-  std::visit(
-      [&](const auto& s) {
-        if constexpr (requires { s.locks; })
-          for (const auto& lock : s.locks) want(lock);
-        else if constexpr (requires { s.operations; })
-          for (const auto& operation : s.operations) std::visit(want, operation);
-        else if constexpr (requires { s.writes; })
-          for (const auto& write : s.writes) std::visit(want, write);
-        else if constexpr (requires { s.key; })
-          want(s);
-      },
-      step);
+    known = std::max(known, demand_of(request));
+  });
   return wanted;
 }
 
@@ -312,6 +295,13 @@ void transaction_manager_core::run(transaction& t) {
   std::visit([&](const auto& s) { run_step(t, s); }, step);
 }
 
+// Whether so much more may be kept for all of them; where not, this one is over.
+bool transaction_manager_core::may_keep(transaction& t, std::size_t bytes) {
+  if (kept_bytes_ + bytes <= 2 * options_.kept_bytes_max) return true;
+  abort(t, "the transactions of its partition have read and written more than is kept for them; begin it again later");
+  return false;
+}
+
 // Whether so much more may be kept of what it has read; where not, the step was answered, or the transaction is over.
 bool transaction_manager_core::keep_read(transaction& t, std::size_t bytes) {
   if (t.read_bytes + bytes > options_.read_bytes_max) {
@@ -319,10 +309,7 @@ bool transaction_manager_core::keep_read(transaction& t, std::size_t bytes) {
                                                 " bytes; split it, or read as of a moment"});
     return false;
   }
-  if (kept_bytes_ + bytes > 2 * options_.kept_bytes_max) {
-    abort(t, "the transactions of its partition have read and written more than is kept for them; begin it again later");
-    return false;
-  }
+  if (!may_keep(t, bytes)) return false;
   t.read_bytes += bytes;
   kept_bytes_ += bytes;
   return true;
@@ -495,8 +482,7 @@ void transaction_manager_core::took_list(transaction& t, const call& asked, list
   lay_over(t, request, found.page);
   operation_response response = std::move(found.page);
   const auto bytes = payload_bytes(response);
-  if (kept_bytes_ + bytes > 2 * options_.kept_bytes_max)
-    return abort(t, "the transactions of its partition have read and written more than is kept for them; begin it again later");
+  if (!may_keep(t, bytes)) return;
   answer(t, std::move(response));
   t.listed_bytes = bytes;
   kept_bytes_ += bytes;
