@@ -7,6 +7,7 @@
 #include "actors/partition_actor.hpp"
 #include "actors/raft_peer_actor.hpp"
 #include "core/kv/operation_routing.hpp"
+#include "core/routing/next_hop.hpp"
 #include "messages/batch.hpp"
 #include "messages/connection/handshake.hpp"
 
@@ -125,20 +126,8 @@ struct arrived_request {
   gateway_request origin;
   std::uint64_t client = 0;
   messages::client_request request;
-  enum class way : std::uint8_t { any, to_leader, nowhere } may_go = way::any;
+  routing::may_go may_go = routing::may_go::anywhere;
 };
-
-// Where a request for this leader is sent to: there, or to a node that may reach it; no_node: it can't be sent anywhere. Where there is
-// no other way it is given to the broken link, which says so.
-node_id next_hop(const gateway_state& state, node_id leader, arrived_request::way may_go) {
-  using way = arrived_request::way;
-  if (may_go == way::nowhere) return no_node;
-  const bool is_known = leader != no_node && state.wiring.links.contains(leader);
-  if ((is_known && state.connected.contains(leader)) || may_go == way::to_leader) return is_known ? leader : no_node;
-  for (const auto peer : state.connected)
-    if (peer != leader && state.wiring.links.contains(peer)) return peer;
-  return is_known ? leader : no_node;
-}
 
 void route(self_pointer self, arrived_request arrived) {
   auto& state = self->state;
@@ -165,14 +154,17 @@ void route(self_pointer self, arrived_request arrived) {
                                                now_of(*self) + std::chrono::milliseconds(budget_ms)});
     return want_drain(self);
   }
-  const auto next = next_hop(state, leader == state.settings.self ? no_node : leader, arrived.may_go);
+  const auto next = routing::next_hop(leader == state.settings.self ? no_node : leader, arrived.may_go, state.connected,
+                                      [&](node_id node) { return state.wiring.links.contains(node); });
   if (next == no_node)
     return answer(self, token, error{errc::not_leader, leader == no_node ? "partition " + std::to_string(partition->value) + " has no leader now"
                                                                          : "this node does not lead partition " +
                                                                                std::to_string(partition->value)});
   entry.forwarded_to = next;
   request.budget_ms = budget_ms;
-  state.to_forward[next].push_back({token, arrived.client, next != leader, std::move(request)});
+  // Also where it goes to the leader: that one may lead no more, and know who does.
+  const bool may_pass_on = routing::after(arrived.may_go) == routing::may_go::to_leader;
+  state.to_forward[next].push_back({token, arrived.client, may_pass_on, std::move(request)});
   want_drain(self);
 }
 
@@ -195,6 +187,16 @@ void observe(self_pointer self, timestamp stamp) {
                      std::to_string(unix_ms(stamp)) + " ms", now_of(*self));
 }
 
+// A node dials one connection at a time. What an earlier one still delivers was sent before this one was made, perhaps long before: what a closed
+// socket holds is sent again and again until it gets through, and says who led when it was written (docs/incidents/0013).
+void close_earlier(self_pointer self, const gateway_session& newest) {
+  auto& state = self->state;
+  std::vector<std::uint64_t> earlier;
+  for (const auto& [handle, session] : state.sessions)
+    if (session->in == phase::node && session->hello.node == newest.hello.node && session->number != newest.number) earlier.push_back(session->number);
+  for (const auto number : earlier) close_for(self, *find_session(state, number), "a newer connection took its place", "");
+}
+
 messages::leaders known_leaders(const gateway_state& state) { return {state.leaders}; }
 
 void accept(self_pointer self, gateway_session& session, std::uint16_t version) {
@@ -203,6 +205,7 @@ void accept(self_pointer self, gateway_session& session, std::uint16_t version) 
   --state.handshakes;
   session.in = session.hello.role == messages::connection_role::client ? phase::client : phase::node;
   count_connection(state, session, +1);
+  if (session.in == phase::node && !session.hello.is_probe) close_earlier(self, session);
   const auto bound = messages::frame_bytes_max(settings.value_bytes_max);
   session.reader.set_bound(bound);
   send_frame(self, session, messages::frame_kind::welcome,
@@ -267,7 +270,7 @@ complaint take_client_requests(self_pointer self, gateway_session& session, mess
       origin.session = number;
       origin.sequence = sequence;
       origin.attempt = attempt;
-      route(self, {origin, session.hello.client_id, std::move(request), arrived_request::way::any});
+      route(self, {origin, session.hello.client_id, std::move(request), routing::may_go::anywhere});
     }
   }
   return std::nullopt;
@@ -362,8 +365,8 @@ complaint take_forwarded_requests(self_pointer self, gateway_session& session, m
     gateway_request origin;
     origin.sequence = forwarded.token;
     origin.from = session.hello.node;
-    using way = arrived_request::way;
-    route(self, {origin, forwarded.client, std::move(forwarded.request), forwarded.may_pass_on ? way::to_leader : way::nowhere});
+    using routing::may_go;
+    route(self, {origin, forwarded.client, std::move(forwarded.request), forwarded.may_pass_on ? may_go::to_leader : may_go::nowhere});
   }
   return std::nullopt;
 }
@@ -384,7 +387,7 @@ void take_manager_requests(self_pointer self, manager_requests& asked) {
     forwarded.issued_at = state.settings.clock->now();
     forwarded.budget_ms = request.budget_ms;
     forwarded.op = std::move(request.op);
-    route(self, {origin, 0, std::move(forwarded), arrived_request::way::any});
+    route(self, {origin, 0, std::move(forwarded), routing::may_go::anywhere});
   }
 }
 

@@ -348,12 +348,12 @@ struct peer_messages {
   }
 };
 
-// A client's request that reached a node which does not lead its partition. It is forwarded once, or, where the leader's node can't be
-// reached from there, by way of a third node; whoever gets it then and does not lead answers `not_leader`.
+// A client's request that reached a node which does not lead its partition, sent on as core/routing/next_hop.hpp says; whoever gets it, does
+// not lead and may not pass it on answers `not_leader`.
 struct forwarded_request {
   std::uint64_t token = 0;  // the forwarding gateway's; comes back with the reply
   std::uint64_t client = 0;
-  bool may_pass_on = false;  // to whom leads, if that is not the node that gets it
+  bool may_pass_on = false;  // to whom leads, if that is not the node that gets it; who gets it then may not
   client_request request;
 
   template <class Archive>

@@ -1,6 +1,7 @@
 kahuna_test(unit_base
   SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/base/base_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/routing/partition_map_test.cpp
+    ${CMAKE_CURRENT_SOURCE_DIR}/routing/next_hop_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/routing/placement_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/routing/membership_core_test.cpp
   DEPENDS core_base core_routing LABELS unit)
