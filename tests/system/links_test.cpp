@@ -49,6 +49,20 @@ void cut_links(cluster& nodes, network_lab& network, int rounds, Progress&& has_
   }
 }
 
+void append_while_links_are_cut(locking_choice locking) {
+  const auto network = lab();
+  if (!network) return;
+  cluster nodes({.network = network});
+  nodes.start_all_and_wait();
+  append_load load(nodes.endpoints(), {.locking = locking});
+  load.start();
+  cut_links(nodes, *network, is_full() ? 25 : 5, [&] { return load.wait_for_commits(is_full() ? 2'200 : 150, milliseconds(60'000)); });
+  load.stop();
+  CAF_MESSAGE(load.summary());
+  auto reader = connect_or_fail(nodes.endpoints());
+  CAF_CHECK_EQUAL(load.violation(reader), "");
+}
+
 }  // namespace
 
 CAF_TEST(single operations are linearizable while links are cut) {
@@ -70,19 +84,13 @@ CAF_TEST(single operations are linearizable while links are cut) {
   CAF_CHECK_EQUAL(joined(load.violations(reader)), "");
 }
 
-CAF_TEST(transactions are strictly serializable while links are cut) {
-  const auto network = lab();
-  if (!network) return;
-  cluster nodes({.network = network});
-  nodes.start_all_and_wait();
-  append_load load(nodes.endpoints(), {.locking = locking_choice::mixed});
-  load.start();
-  cut_links(nodes, *network, is_full() ? 25 : 5, [&] { return load.wait_for_commits(is_full() ? 2'200 : 150, milliseconds(60'000)); });
-  load.stop();
-  CAF_MESSAGE(load.summary());
-  auto reader = connect_or_fail(nodes.endpoints());
-  CAF_CHECK_EQUAL(load.violation(reader), "");
+CAF_TEST(transactions are strictly serializable while links are cut with locks) {
+  if (is_full()) append_while_links_are_cut(locking_choice::pessimistic);
 }
+CAF_TEST(transactions are strictly serializable while links are cut without locks) {
+  if (is_full()) append_while_links_are_cut(locking_choice::optimistic);
+}
+CAF_TEST(transactions are strictly serializable while links are cut of both kinds) { append_while_links_are_cut(locking_choice::mixed); }
 
 // What a node said when it led may come late: TCP repeats what gets lost, at last every dozen seconds, also when its sender has closed the connection
 // and made another. If by then somebody else leads, whom the hearer does not hear, that one must not be misled (docs/incidents/0013).

@@ -53,6 +53,22 @@ void append_under_kills(locking_choice locking) {
   check_appends(load, nodes);
 }
 
+void append_while_leaders_stand_still(locking_choice locking) {
+  cluster nodes;
+  nodes.start_all_and_wait();
+  append_load load(nodes.endpoints(), {.locking = locking});
+  load.start();
+  for (int round = 0; round < rounds(); ++round) {
+    CAF_REQUIRE(load.wait_for_commits(commits_a_round(), milliseconds(60'000)));
+    const int paused = nodes.busiest_leader();
+    nodes.pause(paused);
+    CAF_CHECK(load.wait_for_commits(commits_a_round(), milliseconds(60'000)));
+    nodes.resume(paused);
+  }
+  CAF_CHECK(load.wait_for_commits(commits_a_round(), milliseconds(60'000)));
+  check_appends(load, nodes);
+}
+
 // Accounts of no bucket: they lie in all partitions.
 std::string account(std::uint64_t number) { return "account-" + std::to_string(number); }
 
@@ -97,21 +113,13 @@ CAF_TEST(append histories under kills of both kinds) {
   if (is_full()) append_under_kills(locking_choice::mixed);
 }
 
-CAF_TEST(append histories while leaders stand still) {
-  cluster nodes;
-  nodes.start_all_and_wait();
-  append_load load(nodes.endpoints(), {.locking = locking_choice::mixed});
-  load.start();
-  for (int round = 0; round < rounds(); ++round) {
-    CAF_REQUIRE(load.wait_for_commits(commits_a_round(), milliseconds(60'000)));
-    const int paused = nodes.busiest_leader();
-    nodes.pause(paused);
-    CAF_CHECK(load.wait_for_commits(commits_a_round(), milliseconds(60'000)));
-    nodes.resume(paused);
-  }
-  CAF_CHECK(load.wait_for_commits(commits_a_round(), milliseconds(60'000)));
-  check_appends(load, nodes);
+CAF_TEST(append histories while leaders stand still with locks) {
+  if (is_full()) append_while_leaders_stand_still(locking_choice::pessimistic);
 }
+CAF_TEST(append histories while leaders stand still without locks) {
+  if (is_full()) append_while_leaders_stand_still(locking_choice::optimistic);
+}
+CAF_TEST(append histories while leaders stand still of both kinds) { append_while_leaders_stand_still(locking_choice::mixed); }
 
 CAF_TEST(append histories when all nodes are killed at once) {
   cluster nodes;
