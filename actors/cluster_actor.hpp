@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "actors/interfaces.hpp"
+#include "actors/network_thread.hpp"
 #include "actors/node_metrics.hpp"
 #include "core/base/event_log.hpp"
 #include "core/routing/membership_core.hpp"
@@ -55,9 +56,9 @@ struct cluster_state {
   bool is_leaving = false;  // this node is about to stop
 };
 
-using cluster_pointer = cluster_handle::stateful_pointer<cluster_state>;
+using cluster_pointer = placed_pointer<cluster_handle, cluster_state>;
 
-cluster_handle::behavior_type cluster_actor(cluster_handle::stateful_pointer<cluster_state> self, cluster_settings settings);
+cluster_handle::behavior_type cluster_actor(cluster_pointer self, cluster_settings settings);
 
 // --- cluster_members.cpp
 

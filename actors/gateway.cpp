@@ -15,7 +15,7 @@ namespace kahuna::actors {
 
 namespace {
 
-using self_pointer = caf::stateful_actor<gateway_state, caf::io::broker>*;
+using self_pointer = caf::stateful_actor<gateway_state, messages::turn_taking_broker>*;
 using phase = gateway_session::phase;
 
 // Longer than the cluster actor waits for its replicas.

@@ -34,6 +34,7 @@
 #include "core/routing/partition_map.hpp"
 #include "messages/connection/frame.hpp"
 #include "messages/connection/frame_writer.hpp"
+#include "messages/connection/network_turns.hpp"
 
 namespace kahuna::actors {
 
@@ -136,7 +137,7 @@ struct gateway_state {
 
 // Listens at once; ends with an error where the port can't be had. Takes partition_replies, leaders_changed,
 // peer_checked, link_broken, link_changed, gateway_wiring (before which every hello is refused), node_tick and stop.
-caf::behavior gateway_actor(caf::stateful_actor<gateway_state, caf::io::broker>* self, gateway_settings settings,
+caf::behavior gateway_actor(caf::stateful_actor<gateway_state, messages::turn_taking_broker>* self, gateway_settings settings,
                             cluster_handle cluster, std::function<void(bool)> listening);
 
 }  // namespace kahuna::actors

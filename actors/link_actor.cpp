@@ -9,7 +9,7 @@ namespace kahuna::actors {
 
 namespace {
 
-using self_pointer = caf::stateful_actor<link_state, caf::io::broker>*;
+using self_pointer = caf::stateful_actor<link_state, messages::turn_taking_broker>*;
 using messages::frame_kind;
 
 void want_drain(self_pointer self) {

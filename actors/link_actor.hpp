@@ -14,6 +14,7 @@
 #include "actors/interfaces.hpp"
 #include "actors/node_clock.hpp"
 #include "core/base/event_log.hpp"
+#include "messages/connection/network_turns.hpp"
 #include "messages/connection/outbound_connection.hpp"
 #include "messages/held_messages.hpp"
 
@@ -45,7 +46,7 @@ struct link_state {
 };
 
 // `refused_for_good` is called where the other node will never take us: it knows this node with other data.
-caf::behavior link_actor(caf::stateful_actor<link_state, caf::io::broker>* self, link_settings settings, gateway_handle gateway,
+caf::behavior link_actor(caf::stateful_actor<link_state, messages::turn_taking_broker>* self, link_settings settings, gateway_handle gateway,
                          cluster_handle cluster, std::function<void(const std::string&)> refused_for_good);
 
 }  // namespace kahuna::actors

@@ -6,8 +6,12 @@
 // their own instead. Nothing else depends on it; the log's thread, which waits for the disk, is never the network's.
 #pragma once
 
+#include <optional>
+
 #include <caf/all.hpp>
 #include <caf/io/all.hpp>
+
+#include "messages/connection/network_turns.hpp"
 
 namespace kahuna::actors {
 
@@ -18,25 +22,25 @@ inline constexpr const char* on_network_thread_option = "kahuna.partitions-on-ne
 template <class Base>
 class maybe_on_network_thread : public Base {
  public:
-  explicit maybe_on_network_thread(caf::actor_config& config)
-      : Base(config),
-        network_(caf::get_or(this->home_system().config(), on_network_thread_option, false) ? &this->home_system().middleman().backend() : nullptr) {}
+  explicit maybe_on_network_thread(caf::actor_config& config) : Base(config) {
+    if (caf::get_or(this->home_system().config(), on_network_thread_option, false)) turns_.emplace(this->home_system().middleman().backend());
+  }
 
   using Base::enqueue;
   void enqueue(caf::mailbox_element_ptr element, caf::execution_unit* unit) override {
-    Base::enqueue(std::move(element), network_ != nullptr ? network_ : unit);
+    Base::enqueue(std::move(element), turns_ ? &*turns_ : unit);
   }
 
   void launch(caf::execution_unit* unit, bool is_lazy, bool is_hidden) override {
-    Base::launch(network_ != nullptr ? network_ : unit, is_lazy, is_hidden);
+    Base::launch(turns_ ? &*turns_ : unit, is_lazy, is_hidden);
   }
 
   caf::resumable::subtype_t subtype() const override {
-    return network_ != nullptr ? caf::resumable::io_actor : Base::subtype();
+    return turns_ ? caf::resumable::io_actor : Base::subtype();
   }
 
  private:
-  caf::execution_unit* network_;
+  std::optional<messages::network_turns> turns_;
 };
 
 template <class Handle>

@@ -8,6 +8,7 @@
 
 #include "client/client_core.hpp"
 #include "client/cluster_inquiry.hpp"
+#include "messages/connection/network_turns.hpp"
 #include "messages/connection/outbound_connection.hpp"
 
 namespace kahuna::client {
@@ -71,7 +72,7 @@ struct client_state {
   bool is_drain_sent = false;
 };
 
-using self_pointer = caf::stateful_actor<client_state, caf::io::broker>*;
+using self_pointer = caf::stateful_actor<client_state, messages::turn_taking_broker>*;
 
 instant now_of(self_pointer self) {
   return instant(std::chrono::duration_cast<duration>(self->clock().now().time_since_epoch()));

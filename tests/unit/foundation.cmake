@@ -11,6 +11,8 @@ kahuna_test(unit_messages
     ${CMAKE_CURRENT_SOURCE_DIR}/messages/codec_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/messages/frame_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/messages/handshake_test.cpp
+    ${CMAKE_CURRENT_SOURCE_DIR}/messages/held_messages_test.cpp
+    ${CMAKE_CURRENT_SOURCE_DIR}/messages/network_turns_test.cpp
   DEPENDS connection LABELS unit)
 kahuna_test(unit_layering
   SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/layering/layering_test.cpp

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string>
@@ -120,4 +121,19 @@ CAF_TEST(breaches are noticed) {
   CAF_CHECK(!objection("actors", {"<rocksdb/db.h>", "rocksdb/db.h"}).empty());
   CAF_CHECK(!objection("client", {"\"actors/interfaces.hpp\"", "actors/interfaces.hpp"}).empty());
   CAF_CHECK(!objection("newfolder", {"\"core/base/ids.hpp\"", "core/base/ids.hpp"}).empty());
+}
+
+// A file that nobody names in a list passes by not being there.
+CAF_TEST(every unit test is built) {
+  const fs::path tests = fs::path(KAHUNA_SOURCE_DIR) / "tests" / "unit";
+  std::string lists;
+  for (const auto& entry : fs::directory_iterator(tests)) {
+    if (entry.path().extension() != ".cmake") continue;
+    std::ifstream in(entry.path());
+    lists.append(std::istreambuf_iterator<char>(in), {});
+  }
+  for (const auto& entry : fs::recursive_directory_iterator(tests)) {
+    const auto file = fs::relative(entry.path(), tests).string();
+    if (file.ends_with("_test.cpp") && lists.find('/' + file) == std::string::npos) CAF_ERROR("tests/unit/" << file << " is in no list of sources");
+  }
 }
