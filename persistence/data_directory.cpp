@@ -12,6 +12,7 @@
 #include <sstream>
 #include <utility>
 
+#include "persistence/data_store.hpp"
 #include "persistence/record.hpp"
 #include "persistence/rocksdb_store.hpp"
 
@@ -128,9 +129,9 @@ open_result<std::unique_ptr<data_directory>> data_directory::open(const std::str
     for (const auto* leftover : {"log", "data", "log.synced"}) fs::remove_all(path + '/' + leftover, failure);
   }
 
-  auto log = open_rocksdb({path + "/log", journal::own, is_new});
+  auto log = open_rocksdb({.path = path + "/log", .kept = journal::own, .may_create = is_new, .nearby = raft_log_writes});
   if (!log) return failure_of(log.error(), path + "/log");
-  auto data = open_rocksdb({path + "/data", journal::none, is_new});
+  auto data = open_rocksdb({.path = path + "/data", .kept = journal::none, .may_create = is_new, .nearby = data_store_writes});
   if (!data) return failure_of(data.error(), path + "/data");
   auto mark = synced_mark::open(path + "/log.synced", is_new);
   if (!mark) return failure_of(mark.error(), path + "/log.synced");

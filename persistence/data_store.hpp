@@ -36,6 +36,9 @@ namespace kahuna::persistence {
 
 inline constexpr std::array replicated_families{family::main, family::window, family::transaction};
 
+// How it is written: in the order of the keys of a partition, many at a time. Erased ranges begin with a partition's number.
+inline constexpr nearby_writes data_store_writes{4, 4 + 1};
+
 class data_store final : public kv::partition_store {
  public:
   // `fatal` is called where a write fails. Error: data_corrupted, where what says how far it was applied is damaged.

@@ -34,6 +34,12 @@ std::string entry_key(partition_id partition, log_index index) {
   return key;
 }
 
+// Behind the entry before this one: where a range of entries begins that is erased (nearby_writes).
+std::string before_entry(partition_id partition, log_index index) {
+  if (index == log_index{}) return key_of(partition.value, 'E');
+  return entry_key(partition, index - 1) + '\0';
+}
+
 std::string batch_key(std::uint64_t number) {
   auto key = key_of(node_wide, 'N');
   append_be32(key, static_cast<std::uint32_t>(number % batch_slots));
@@ -288,10 +294,10 @@ void raft_log_store::add(partition_id partition, const raft::log_write& write) {
   if (write.start) {
     const auto key = key_of(partition.value, 'S');
     batch_->put(family::main, key, encode_record(key, *write.start));
-    batch_->erase_range(family::main, entry_key(partition, log_index{0}), entry_key(partition, write.start->at.index + 1));
+    batch_->erase_range(family::main, before_entry(partition, log_index{0}), entry_key(partition, write.start->at.index + 1));
   }
   if (write.truncate_from)
-    batch_->erase_range(family::main, entry_key(partition, *write.truncate_from), key_of(partition.value, 'F'));
+    batch_->erase_range(family::main, before_entry(partition, *write.truncate_from), key_of(partition.value, 'F'));
   for (const auto& entry : write.entries) {
     const auto key = entry_key(partition, entry.index);
     batch_->put(family::main, key, encode_record(key, entry));
@@ -335,7 +341,7 @@ std::optional<error> raft_log_store::record_replica(partition_id partition, bool
     if (!end) return end.error();
     const auto end_key = key_of(partition.value, 'D');
     batch_->put(family::main, end_key, encode_record(end_key, *end));
-    batch_->erase_range(family::main, entry_key(partition, log_index{0}), key_of(partition.value, 'F'));
+    batch_->erase_range(family::main, before_entry(partition, log_index{0}), key_of(partition.value, 'F'));
     batch_->erase(family::main, key_of(partition.value, 'S'));
   }
   return commit();

@@ -53,6 +53,9 @@ class synced_mark {
   bool is_half_damaged_ = false;
 };
 
+// How entries are written: one behind the other, in each partition. What else there is has shorter keys, and erased ranges begin with longer ones.
+inline constexpr nearby_writes raft_log_writes{4 + 1, 4 + 1 + 8, 4 + 1 + 8};
+
 class raft_log_store final : public log_device {
  public:
   // `mark` may be null (tests). Error: data_corrupted where the store is behind the mark, or lacks a batch before its last.

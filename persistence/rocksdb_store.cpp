@@ -9,6 +9,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/table_properties_collectors.h>
 #include <rocksdb/write_batch.h>
@@ -36,9 +37,21 @@ error error_of(const rocksdb::Status& status, const std::string& path) {
   return {code, path + ": " + status.ToString()};
 }
 
+class nearby_prefix final : public rocksdb::SliceTransform {
+ public:
+  explicit nearby_prefix(const nearby_writes& nearby) : nearby_(nearby) {}
+  const char* Name() const override { return "kahuna.nearby_prefix"; }
+  bool InDomain(const rocksdb::Slice& key) const override { return nearby_.concern(key.size()); }
+  rocksdb::Slice Transform(const rocksdb::Slice& key) const override { return {key.data(), nearby_.prefix_bytes}; }
+
+ private:
+  nearby_writes nearby_;
+};
+
 class rocksdb_batch final : public store_batch {
  public:
-  explicit rocksdb_batch(const std::vector<rocksdb::ColumnFamilyHandle*>& families) : families_(families) {}
+  rocksdb_batch(const std::vector<rocksdb::ColumnFamilyHandle*>& families, const rocksdb_settings& settings)
+      : families_(families), settings_(settings) {}
 
   void put(family f, std::string_view key, std::string_view value) override { batch_.Put(of(f), slice(key), slice(value)); }
   void erase(family f, std::string_view key) override {
@@ -46,6 +59,7 @@ class rocksdb_batch final : public store_batch {
     ++erased_;
   }
   void erase_range(family f, std::string_view from, std::string_view to) override {
+    KAHUNA_CHECK(!settings_.nearby || !settings_.nearby->concern(from.size()), from.size());
     batch_.DeleteRange(of(f), slice(from), slice(to));
   }
 
@@ -56,6 +70,7 @@ class rocksdb_batch final : public store_batch {
   rocksdb::ColumnFamilyHandle* of(family f) { return families_.at(static_cast<std::size_t>(f)); }
 
   const std::vector<rocksdb::ColumnFamilyHandle*>& families_;
+  const rocksdb_settings& settings_;
   rocksdb::WriteBatch batch_;
   std::size_t erased_ = 0;
 };
@@ -91,7 +106,7 @@ class rocksdb_store final : public ordered_store {
     db_->Close();
   }
 
-  std::unique_ptr<store_batch> make_batch() override { return std::make_unique<rocksdb_batch>(families_); }
+  std::unique_ptr<store_batch> make_batch() override { return std::make_unique<rocksdb_batch>(families_, settings_); }
 
   std::optional<error> write(store_batch& batch, sync s) override {
     KAHUNA_CHECK(s == sync::no || settings_.kept == journal::own, settings_.path);
@@ -165,6 +180,7 @@ rocksdb::ColumnFamilyOptions family_options(const rocksdb_settings& settings) {
   rocksdb::ColumnFamilyOptions options;
   options.write_buffer_size = settings.write_buffer_bytes;
   options.max_write_buffer_number = 3;
+  if (settings.nearby) options.memtable_insert_with_hint_prefix_extractor = std::make_shared<nearby_prefix>(*settings.nearby);
   options.table_properties_collector_factories.push_back(
       rocksdb::NewCompactOnDeletionCollectorFactory(erased_window, erased_in_window));
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -21,6 +22,7 @@ struct rocksdb_settings {
   bool may_create = false;  // where it is not there
   std::size_t block_cache_bytes = 64 << 20;
   std::size_t write_buffer_bytes = 32 << 20;
+  std::optional<nearby_writes> nearby = std::nullopt;  // of all families
 };
 
 // Opens the store. Only the torn end that a crash leaves in its journal is forgiven.

@@ -17,7 +17,7 @@ constexpr std::uint32_t partition_count = 16;
 void log_append(benchmark::State& state) {
   const auto entries_of_a_batch = static_cast<std::size_t>(state.range(0));
   scratch_directory directory;
-  auto store = persistence::open_rocksdb({directory.path("log"), persistence::journal::own, true});
+  auto store = persistence::open_rocksdb({.path = directory.path("log"), .may_create = true, .nearby = persistence::raft_log_writes});
   if (!store) return fail(store.error());
   auto mark = persistence::synced_mark::open(directory.path("log.synced"), true);
   if (!mark) return fail(mark.error());

@@ -105,7 +105,7 @@ class partition {
  private:
   std::shared_ptr<persistence::ordered_store> open(place where) {
     if (where == place::memory) return std::make_shared<persistence::memory_store>();
-    auto opened = persistence::open_rocksdb({directory_.path("data"), persistence::journal::none, true});
+    auto opened = persistence::open_rocksdb({.path = directory_.path("data"), .kept = persistence::journal::none, .may_create = true, .nearby = persistence::data_store_writes});
     if (!opened) fail(opened.error());
     return std::move(*opened);
   }

@@ -38,6 +38,45 @@ std::string contents(const ordered_store& store) {
 
 std::string at(const store_cursor& cursor) { return cursor.is_valid() ? std::string(cursor.key()) : "end"; }
 
+// Two changed alike. Erased ranges begin with keys that `nearby` does not concern.
+void check_beside_twin(ordered_store& store, std::optional<nearby_writes> nearby) {
+  prng dice(77);
+  memory_store twin;
+  const auto any_key = [&] { return std::to_string(dice.below(nearby ? 2'000 : 60)); };
+  for (int round = 0; round < 300; ++round) {
+    const auto one = store.make_batch();
+    const auto other = twin.make_batch();
+    for (auto changes = dice.between(1, 5); changes > 0; --changes) {
+      const auto key = any_key();
+      const auto to = any_key();
+      switch (dice.below(5)) {
+        case 0:
+          one->erase(family::main, key);
+          other->erase(family::main, key);
+          break;
+        case 1:
+          if (key < to && !(nearby && nearby->concern(key.size()))) {
+            one->erase_range(family::main, key, to);
+            other->erase_range(family::main, key, to);
+          }
+          break;
+        default:
+          one->put(family::main, key, to);
+          other->put(family::main, key, to);
+      }
+    }
+    CAF_REQUIRE(!store.write(*one, persistence::sync::no));
+    CAF_REQUIRE(!twin.write(*other, persistence::sync::no));
+    CAF_REQUIRE_EQUAL(contents(store), contents(twin));
+    const auto a = store.cursor(family::main);
+    const auto b = twin.cursor(family::main);
+    const auto key = any_key();
+    a->seek_back(key);
+    b->seek_back(key);
+    CAF_REQUIRE_EQUAL(at(*a), at(*b));
+  }
+}
+
 }  // namespace
 
 CAF_TEST_FIXTURE_SCOPE(ordered_store_tests, fixture)
@@ -76,41 +115,15 @@ CAF_TEST(a batch is applied in its order and cursors find their place) {
 }
 
 CAF_TEST(the store on disk does what the one in memory does) {
-  prng dice(77);
-  memory_store twin;
   auto opened = open_rocksdb({(directory.path() / "twin").string(), journal::own, true});
-  auto& store = **opened;
-  for (int round = 0; round < 300; ++round) {
-    const auto one = store.make_batch();
-    const auto other = twin.make_batch();
-    for (auto changes = dice.between(1, 5); changes > 0; --changes) {
-      const auto key = std::to_string(dice.below(60));
-      const auto to = std::to_string(dice.below(60));
-      switch (dice.below(5)) {
-        case 0:
-          one->erase(family::main, key);
-          other->erase(family::main, key);
-          break;
-        case 1:
-          if (key < to) {
-            one->erase_range(family::main, key, to);
-            other->erase_range(family::main, key, to);
-          }
-          break;
-        default:
-          one->put(family::main, key, to);
-          other->put(family::main, key, to);
-      }
-    }
-    CAF_REQUIRE(!store.write(*one, persistence::sync::no));
-    CAF_REQUIRE(!twin.write(*other, persistence::sync::no));
-    CAF_REQUIRE_EQUAL(contents(store), contents(twin));
-    const auto a = store.cursor(family::main);
-    const auto b = twin.cursor(family::main);
-    const auto key = std::to_string(dice.below(60));
-    a->seek_back(key);
-    b->seek_back(key);
-    CAF_REQUIRE_EQUAL(at(*a), at(*b));
+  check_beside_twin(**opened, std::nullopt);
+}
+
+CAF_TEST(so it does where a place is looked for beside the last one) {
+  const nearby_writes nearby{1, 3};
+  for (const auto kept : {journal::own, journal::none}) {
+    auto opened = open_rocksdb({.path = (directory.path() / (kept == journal::own ? "own" : "none")).string(), .kept = kept, .may_create = true, .nearby = nearby});
+    check_beside_twin(**opened, nearby);
   }
 }
 

@@ -99,6 +99,36 @@ CAF_TEST(a truncation goes with what replaces it and leaves other partitions alo
   CAF_CHECK(log->load(partition_id{2}, {})->last_index == log_index{0});
 }
 
+// RocksDB would end the process where an erased range begins with a key whose place it remembers.
+CAF_TEST(ends and beginnings go also where the store remembers where it wrote last) {
+  const kahuna::testing::temporary_directory directory;
+  const auto reopen_on_disk = [&](bool is_new) {
+    log.reset();
+    auto store = open_rocksdb({.path = directory.path() / "log", .may_create = is_new, .nearby = raft_log_writes});
+    CAF_REQUIRE(store.has_value());
+    auto opened = raft_log_store::open(std::move(*store), nullptr, [this](const error& e) { fatal = e.message; });
+    CAF_REQUIRE(opened.has_value());
+    log = std::move(*opened);
+  };
+  reopen_on_disk(true);
+  write(raft::hard_state{term_id{3}, no_node}, {entry(1, 1), entry(1, 2), entry(1, 3), entry(1, 4)});
+  write(std::nullopt, {entry(2, 3), entry(2, 4), entry(2, 5)}, 3);
+  write(std::nullopt, {entry(3, 1), entry(3, 2), entry(3, 3), entry(3, 4), entry(3, 5)}, 1);
+  raft::log_write shorter;
+  shorter.start = raft::log_start{{log_index{2}, term_id{3}}, {}};
+  log->add(p, shorter);
+  CAF_REQUIRE(!log->commit());
+  reopen_on_disk(false);
+  const auto found = log->load(p, log_index{3});
+  if (!found) CAF_FAIL(found.error().message);
+  CAF_CHECK(found->start.index == log_index{2});
+  CAF_CHECK(found->last_index == log_index{5});
+  CAF_REQUIRE(!log->record_replica(p, false));
+  reopen_on_disk(false);
+  CAF_CHECK(log->load(p, {})->last_index == log_index{});
+  CAF_CHECK_EQUAL(fatal, "");
+}
+
 CAF_TEST(a log begins where it was told to) {
   std::vector<raft::log_entry> entries;
   for (std::uint64_t i = 1; i <= 6; ++i) entries.push_back(entry(1, i));
