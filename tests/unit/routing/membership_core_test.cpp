@@ -107,6 +107,7 @@ class world {
   prng dice{5};
   std::uint64_t lost_in_100 = 0;
   bool are_reports_late = false;  // that a group has agreed is not heard of yet
+  std::vector<std::string> held_up;
   int changes = 0;  // of groups
 
  private:
@@ -135,6 +136,7 @@ class world {
       auto ready = core_->take_ready();
       if (ready.is_empty()) return;
       for (auto& answer : ready.answers) answers_.push_back(std::move(answer));
+      for (auto& reason : ready.held_up) held_up.push_back(std::move(reason));
       if (ready.is_read_wanted) {
         if (is_lost())
           core_->step(map_access_failed{}, now);
@@ -373,6 +375,27 @@ CAF_TEST(a new node that dies in the middle does not hold up the others for ever
   CAF_CHECK_EQUAL(w.refusal(remove_member{"n4"}), "");
   CAF_REQUIRE(w.become_quiet());
   CAF_CHECK_EQUAL(w.stored->members.size(), 4u);
+}
+
+CAF_TEST(why nothing goes on is said once) {
+  world w(3, 2);
+  w.pass(milliseconds(30'000));
+  CAF_CHECK(w.held_up.empty());
+  w.busy.insert(node_id{2});
+  CAF_CHECK_EQUAL(w.refusal(add_member{"n4", "h:4"}), "");
+  w.pass(milliseconds(9'000));
+  CAF_CHECK(w.held_up.empty());
+  w.pass(milliseconds(30'000));
+  CAF_CHECK((w.held_up == std::vector<std::string>{"n2 has not made and dropped what version 2 of the map wants, and gets nothing before"}));
+  // The group of a partition can't, for want of a majority; as of the next version that is said again.
+  w.held_up.clear();
+  w.busy.clear();
+  CAF_CHECK_EQUAL(w.refusal(remove_member{"n3"}), "");
+  w.up = {node_id{1}};
+  w.pass(milliseconds(30'000));
+  CAF_CHECK((w.held_up == std::vector<std::string>{"partition 0 stays as it is: no quorum"}));
+  w.pass(milliseconds(30'000));
+  CAF_CHECK_EQUAL(w.held_up.size(), 1u);
 }
 
 // n3 votes already where the map still says that it is to: removed at once, it would leave n1 without a majority.
