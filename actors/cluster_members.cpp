@@ -112,6 +112,7 @@ void step_membership(cluster_pointer self, routing::membership_input input) {
   if (ready.news && ready.news->version > state.map.version) adopt(self, std::move(*ready.news));
   for (auto& answered : ready.answers) answer(self, answered);
   if (ready.order) send_order(self, *ready.order);
+  for (auto& reason : ready.held_up) state.settings.events->write(severity::warn, "change of members held up", {{"reason", std::move(reason)}});
 }
 
 // A start, as a history: links are made, and replicas opened, which takes a while; a link connects and brings a newer map than this node

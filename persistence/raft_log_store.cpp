@@ -348,7 +348,8 @@ std::optional<error> raft_log_store::record_replica(partition_id partition, bool
 }
 
 // Where the log ends, or an earlier one that was dropped and not yet regained. What was added and is not committed does not count:
-// nothing was promised of it.
+// nothing was promised of it. Nor does a snapshot that was installed, and acknowledged, before the log was told of it: what it holds was
+// committed by others, and nobody counts on this replica for it.
 result<raft::log_position> raft_log_store::end_of_dropped(partition_id partition) const {
   raft::log_position earlier;
   if (auto failure = read_record(*store_, partition, 'D', "dropped log's end", earlier)) return *failure;

@@ -81,7 +81,7 @@ void membership_core::step(membership_input input, instant now) {
   } else if (const auto* written = std::get_if<map_written>(&input)) {
     if (!writing_) return;
     map_ = std::exchange(writing_, std::nullopt);
-    version_known_at_ = now_;
+    take_version();
     revision_ = written->revision;
     for (const auto& [token, node] : std::exchange(answered_by_write_, {})) ready_.answers.push_back({token, std::nullopt, {node, *map_}});
     ready_.news = map_;
@@ -137,7 +137,7 @@ void membership_core::take_map(const map_read& read) {
   const auto is_open = [](const placement& held) { return !held.is_settled(); };
   if (std::any_of(read.map->placements.begin(), read.map->placements.end(), is_open)) KAHUNA_SOMETIMES("routing.driver_finds_a_change_under_way");
   map_ = read.map;
-  version_known_at_ = now_;
+  take_version();
   ready_.news = map_;
 }
 
@@ -155,6 +155,7 @@ void membership_core::take_report(const group_report& report) {
   const auto& held = map_->placements[report.partition.value];
   if (held.is_settled()) return;
   refusal_ = report.refusal;
+  if (!refusal_.empty()) note_hold_up("partition " + std::to_string(report.partition.value) + " stays as it is: " + refusal_);
   if (!report.is_settled || report.voters != held.target) return;
   auto later = *map_;
   auto& settled = later.placements[report.partition.value];
@@ -200,6 +201,28 @@ bool membership_core::is_waiting_for_replicas() const {
   const auto there = answering();
   const auto active = active_members(*map_);
   return std::any_of(active.begin(), active.end(), [&](node_id node) { return there.contains(node) && !able.contains(node); });
+}
+
+void membership_core::take_version() {
+  version_known_at_ = now_;
+  noted_.clear();
+}
+
+// Nobody has to know of what takes a moment.
+void membership_core::note_hold_up(std::string reason) {
+  if (now_ - version_known_at_ < options_.patience || !noted_.insert(reason).second) return;
+  ready_.held_up.push_back(std::move(reason));
+}
+
+// Others are taken in the place of a node that answers and does not do what the map wants, and nothing is moved for evenness: but it looks
+// as well as any other.
+void membership_core::note_who_is_behind() {
+  if (now_ - version_known_at_ < options_.patience) return;
+  const auto able = usable();
+  const auto there = answering();
+  for (const auto node : active_members(*map_))
+    if (there.contains(node) && !able.contains(node))
+      note_hold_up(joined(*map_, {node}) + " has not made and dropped what version " + std::to_string(map_->version) + " of the map wants, and gets nothing before");
 }
 
 void membership_core::advance() {
@@ -265,6 +288,7 @@ std::optional<partition_map> membership_core::next_version() {
   }
   if (is_settled && now_ - stepped_at_ < options_.step_interval) return std::nullopt;
   if (is_waiting_for_replicas()) return std::nullopt;
+  note_who_is_behind();
   if (!is_settled) return retargeted(map);
   auto step = next_step(map, usable());
   if (!step) return std::nullopt;

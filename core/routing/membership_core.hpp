@@ -169,8 +169,9 @@ struct membership_ready {
   std::optional<group_order> order;
   std::vector<command_answer> answers;
   std::optional<partition_map> news;  // what partition 0 holds now, where it is another than before
+  std::vector<std::string> held_up;   // why nothing has gone on for a while; for people, each reason once for a version of the map
 
-  bool is_empty() const { return !is_read_wanted && !write && !order && answers.empty() && !news; }
+  bool is_empty() const { return !is_read_wanted && !write && !order && answers.empty() && !news && held_up.empty(); }
 };
 
 struct membership_options {
@@ -208,6 +209,9 @@ class membership_core {
   std::set<node_id> answering() const;
   std::set<node_id> usable() const;
   bool is_waiting_for_replicas() const;
+  void take_version();
+  void note_hold_up(std::string reason);
+  void note_who_is_behind();
   result<std::pair<partition_map, node_id>> evaluate(const membership_command& command) const;
   result<std::pair<partition_map, node_id>> evaluate(const add_member& command) const;
   result<std::pair<partition_map, node_id>> evaluate(const remove_member& command) const;
@@ -237,6 +241,7 @@ class membership_core {
   std::uint64_t ordered_version_ = 0;
   instant stepped_at_{};
   std::string refusal_;  // of the partition under way
+  std::set<std::string> noted_;  // of what holds up this version
   membership_ready ready_;
 };
 

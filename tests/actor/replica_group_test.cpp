@@ -18,7 +18,7 @@ struct network {
   std::map<node_id, cluster_handle> clusters;
   std::set<node_id> unreachable;
   std::chrono::milliseconds delay{0};  // of what goes to raft_peers
-  int reports = 0;                     // of groups, to other nodes
+  std::vector<messages::group_report> reports;  // of groups, to other nodes
 };
 
 // The cluster actor at the other end; nothing where there is no way.
@@ -48,7 +48,7 @@ link_handle::behavior_type wire(link_handle::pointer self, node_id from, node_id
         if (const auto there = cluster_behind(*net, from, to)) self->send(there, group_ordered{from, order});
       },
       [=](const messages::group_report& report) {
-        ++net->reports;
+        net->reports.push_back(report);
         if (const auto there = cluster_behind(*net, from, to)) self->send(there, group_reported{to, report});
       },
       [](const node_tick&) {},
@@ -315,12 +315,48 @@ CAF_TEST(a group reports although its rounds take longer than orders are apart) 
   const auto leader = slow.await_leader(1);
   const node_id driver{leader.value % 3 + 1};
   slow.pass(std::chrono::milliseconds(500));
-  slow.net->reports = 0;
+  slow.net->reports.clear();
   for (int i = 0; i < 20; ++i) {
     anon_send(slow.nodes[leader].cluster, group_ordered{driver, {partition_id{1}, slow.map.version, slow.map.placements[1].voters}});
     slow.pass(std::chrono::milliseconds(100));
   }
-  CAF_CHECK(slow.net->reports >= 5);
+  CAF_CHECK(slow.net->reports.size() >= 5);
+}
+
+// What is reported as settled lets go of whoever is not in it: so it must be in the logs, and no order from before may undo it.
+CAF_TEST(a group is settled when it has committed the order or a later one) {
+  const auto leader = await_leader(1);
+  const node_id driver{leader.value % 3 + 1};
+  pass(std::chrono::milliseconds(500));
+  net->delay = std::chrono::milliseconds(80);
+  const auto report_after = [&](std::uint64_t version, std::chrono::milliseconds time) {
+    net->reports.clear();
+    auto newer = map;
+    newer.version = version;
+    anon_send(nodes[leader].cluster, map_heard{driver, {version, newer}});
+    anon_send(nodes[leader].cluster, group_ordered{driver, {partition_id{1}, version, map.placements[1].voters}});
+    run_jobs();
+    pass(time);
+    CAF_REQUIRE_EQUAL(net->reports.size(), 1u);
+    CAF_CHECK_EQUAL(net->reports.front().version, version);
+    CAF_CHECK(net->reports.front().voters == map.placements[1].voters);
+    return net->reports.front().is_settled;
+  };
+  // These are its voters already. It answers at once by its lease, while the entry that says the order's number is in its log alone.
+  CAF_CHECK(!report_after(map.version + 1, {}));
+  CAF_CHECK(!report_after(map.version + 1, std::chrono::milliseconds(500)));
+  CAF_CHECK(report_after(map.version + 1, {}));
+  // While it hands over nothing is appended. What is committed are the voters that are wanted, but by an older order.
+  net->reports.clear();
+  const auto& peer = net->raft_peers[leader].at(1);
+  raft_inputs transfer;
+  transfer.inputs.push_back(raft::transfer_leadership{driver, false});
+  anon_send(peer, std::move(transfer));
+  anon_send(peer, group_ordered{driver, {partition_id{1}, map.version + 3, map.placements[1].voters}});
+  run_jobs();
+  CAF_REQUIRE_EQUAL(net->reports.size(), 1u);
+  CAF_CHECK_EQUAL(net->reports.front().version, map.version + 3);
+  CAF_CHECK(!net->reports.front().is_settled);
 }
 
 CAF_TEST(an order that is older than the map changes nothing) {

@@ -27,9 +27,10 @@ raft_peer_handle::behavior_type idle_raft_peer(raft_peer_handle::pointer) {
           [](const drain&) {}};
 }
 
-// Ends with its raft_peer when it is told to.
-partition_handle::behavior_type idle_partition(partition_handle::pointer self, raft_peer_handle raft_peer) {
-  self->link_to(raft_peer);
+// Ends when it is told to, and its raft_peer with it, unless that has still something to do.
+enum class raft_peer_end : std::uint8_t { with_its_partition, later };
+partition_handle::behavior_type idle_partition(partition_handle::pointer self, raft_peer_handle raft_peer, raft_peer_end end) {
+  if (end == raft_peer_end::with_its_partition) self->link_to(raft_peer);
   return {[](const client_operations&) {}, [](const raft_events&) {},      [](const manager_answers&) {}, [](const snapshot_work&) {},
           [](const prepare_flush&) {},     [](const data_flushed&) {},     [](const system_operation&) {}, [](const node_tick&) {},
           [](const get_status&) { return partition_status{}; },
@@ -78,6 +79,11 @@ struct fixture : test_coordinator_fixture<> {
     writer = sys.spawn(log_writer_actor, sys.spawn(log_disk_actor, log, &silent_metrics()), &silent_metrics(), keeper, std::size_t{1} << 20);
     gateway = sys.spawn(listening_gateway, heard);
     cluster = sys.spawn(cluster_actor, cluster_settings{self_id, map, std::chrono::milliseconds(50), &silent_metrics(), &silent_log(), {}, nullptr});
+    host = sys.spawn(replica_host_actor, host_settings(), replica_host_peers{cluster, gateway, keeper, writer});
+    run();
+  }
+
+  std::shared_ptr<replica_host_settings> host_settings() {
     auto settings = std::make_shared<replica_host_settings>();
     settings->self = self_id;
     settings->map = map;
@@ -92,12 +98,12 @@ struct fixture : test_coordinator_fixture<> {
       CAF_CHECK(opened_now.store->applied_index() == log_index{});
       opened_now.reader = log->reader(id);
       opened_now.raft_peer = sys.spawn(idle_raft_peer);
-      opened_now.partition = sys.spawn(idle_partition, opened_now.raft_peer);
+      opened_now.partition = sys.spawn(idle_partition, opened_now.raft_peer, raft_peers_end);
       stores[id] = opened_now.store.get();
+      raft_peers[id] = opened_now.raft_peer;
       return opened_now;
     };
-    host = sys.spawn(replica_host_actor, settings, replica_host_peers{cluster, gateway, keeper, writer});
-    run();
+    return settings;
   }
 
   ~fixture() {
@@ -129,6 +135,8 @@ struct fixture : test_coordinator_fixture<> {
   std::shared_ptr<persistence::memory_store> data_disk = std::make_shared<persistence::memory_store>();
   std::shared_ptr<persistence::raft_log_store> log;
   std::map<partition_id, persistence::data_store*> stores;
+  std::map<partition_id, raft_peer_handle> raft_peers;
+  raft_peer_end raft_peers_end = raft_peer_end::with_its_partition;
   std::shared_ptr<told> heard = std::make_shared<told>();
   routing::partition_map map;
   data_keeper_handle keeper;
@@ -241,6 +249,79 @@ CAF_TEST(a version is told to be settled when all is made and dropped that it wa
   anon_send_exit(link, caf::exit_reason::kill);
 }
 
+// A crash would bring back what is told to be gone.
+CAF_TEST(nothing is told to be settled before the log has recorded it) {
+  std::vector<record_replica> records;
+  const log_writer_handle slow = sys.spawn([&](log_writer_handle::pointer) -> log_writer_handle::behavior_type {
+    return {[](const append_to_log&) {}, [](const log_batch_synced&) {}, [](const check_peer&) {},
+            [&](const record_replica& record) { records.push_back(record); }, [](const node_tick&) {}, [](const stop&) {}, [](const drain&) {}};
+  });
+  std::uint64_t settled = 0;
+  const link_handle link = sys.spawn([&](link_handle::pointer) -> link_handle::behavior_type {
+    return {[](const peer_output&) {}, [](const forward_requests&) {}, [](const forward_replies&) {}, [](const leaders_changed&) {},
+            [&](const messages::map_news& news) { settled = std::max(settled, news.settled_version); },
+            [](const messages::group_order&) {}, [](const messages::group_report&) {}, [](const node_tick&) {}, [](const stop&) {}};
+  });
+  const auto slow_host = sys.spawn(replica_host_actor, host_settings(), replica_host_peers{cluster, gateway, keeper, slow});
+  cluster_wiring wiring;
+  wiring.gateway = gateway;
+  wiring.links[node_id{1}] = link;
+  wiring.log_writer = slow;
+  wiring.replica_host = slow_host;
+  anon_send(cluster, wiring);
+  const auto tell_slow_host = [&] {
+    ++map.version;
+    anon_send(slow_host, map_changed{map});
+    sched.run();
+  };
+  const auto record = [&](bool is_hosted) {
+    CAF_REQUIRE_EQUAL(records.size(), 1u);
+    CAF_CHECK_EQUAL(records.front().is_hosted, is_hosted);
+    records.clear();
+    anon_send(slow_host, replica_recorded{partition_id{2}, is_hosted});
+    sched.run();
+  };
+  for (const bool is_made : {true, false}) {
+    map.placements[2].voters = {node_id{1}, node_id{3}};
+    if (is_made) map.placements[2].voters.push_back(self_id);
+    const auto before = settled;
+    tell_slow_host();
+    // Another map, in which nothing else changes, does not make it more so.
+    tell_slow_host();
+    CAF_CHECK_EQUAL(settled, before);
+    record(is_made);
+    CAF_CHECK_EQUAL(settled, map.version);
+  }
+  anon_send(slow_host, stop{});
+  anon_send(cluster, stop{});
+  for (const auto& handle : {caf::actor_cast<caf::actor>(link), caf::actor_cast<caf::actor>(slow)}) anon_send_exit(handle, caf::exit_reason::kill);
+  sched.run();
+}
+
+// Entries that came behind the record would be found by the replica that is made next.
+CAF_TEST(a replica is recorded as dropped behind all that it had written) {
+  raft_peers_end = raft_peer_end::later;
+  map.placements[2].target = {node_id{1}, node_id{3}, self_id};
+  tell();
+  map.placements[2].target.clear();
+  tell();
+  CAF_CHECK(heard->by_gateway.empty());
+  CAF_CHECK(is_recorded(2));
+  raft::log_write write;
+  write.number = 1;
+  write.state = raft::hard_state{term_id{9}, node_id{1}};
+  write.entries = {raft::log_entry{term_id{9}, log_index{1}, raft::entry_kind::command, "late"}};
+  self->send(writer, append_to_log{partition_id{2}, std::move(write)});
+  anon_send_exit(raft_peers.at(partition_id{2}), caf::exit_reason::user_shutdown);
+  run();
+  self->receive([](const log_persisted& done) { CAF_CHECK_EQUAL(done.write_number, 1u); });
+  CAF_CHECK(!is_recorded(2));
+  const auto left = log->load(partition_id{2}, {});
+  CAF_REQUIRE(left.has_value());
+  CAF_CHECK(left->last_index == log_index{});
+  CAF_CHECK((left->dropped == raft::log_position{log_index{1}, term_id{9}}));
+}
+
 CAF_TEST(what was dropped does not come back by a crash) {
   map.placements[2].target = {node_id{1}, node_id{3}, self_id};
   tell();
@@ -294,7 +375,7 @@ CAF_TEST(a replica that is gone leads nothing) {
   replicas_changed held;
   for (const std::uint32_t p : {0u, 2u}) {
     held.raft_peers[partition_id{p}] = sys.spawn(idle_raft_peer);
-    held.partitions[partition_id{p}] = sys.spawn(idle_partition, held.raft_peers[partition_id{p}]);
+    held.partitions[partition_id{p}] = sys.spawn(idle_partition, held.raft_peers[partition_id{p}], raft_peer_end::with_its_partition);
   }
   anon_send(wired, cluster_wiring{gateway, {}, held.raft_peers, held.partitions, writer, host});
   for (const std::uint32_t p : {0u, 2u}) anon_send(wired, leaders_changed{{{partition_id{p}, term_id{9}, self_id}}});

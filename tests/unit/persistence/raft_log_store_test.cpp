@@ -48,6 +48,18 @@ struct fixture {
     return k;
   }
 
+  static std::string slot(std::uint32_t number) {
+    std::string k;
+    append_be32(k, 0xFFFFFFFF);
+    k.push_back('N');
+    append_be32(k, number);
+    return k;
+  }
+
+  bool opens() {
+    return raft_log_store::open(disk, nullptr, [](const error&) {}).has_value();
+  }
+
   void tamper(const std::string& k, std::optional<std::string> value) {
     auto batch = disk->make_batch();
     if (value)
@@ -394,14 +406,6 @@ CAF_TEST(a damaged end of an older journal is refused) {
 
 CAF_TEST(a batch that is missing before the last is noticed) {
   for (std::uint64_t i = 1; i <= 5; ++i) write({}, {entry(1, i)});
-  auto slot = [](std::uint32_t number) {
-    std::string k;
-    append_be32(k, 0xFFFFFFFF);
-    k.push_back('N');
-    append_be32(k, number);
-    return k;
-  };
-  const auto opens = [this] { return raft_log_store::open(disk, nullptr, [](const error&) {}).has_value(); };
   CAF_CHECK(opens());
   const auto third = **disk->get(family::main, slot(3));
   tamper(slot(3), std::nullopt);
@@ -419,6 +423,48 @@ CAF_TEST(a batch that is missing before the last is noticed) {
   // The end may be torn.
   tamper(slot(5), std::nullopt);
   CAF_CHECK(opens());
+}
+
+// From then on a batch that is missing leaves in its slot the one that was there before.
+CAF_TEST(a batch that is missing is noticed when all slots are in use) {
+  constexpr std::uint64_t slots = 16'384;
+  constexpr std::uint64_t last = 3 * slots + 5;
+  const auto record_of = [](std::uint64_t number) {
+    return encode_record(slot(static_cast<std::uint32_t>(number % slots)), number);
+  };
+  auto written = disk->make_batch();
+  for (auto number = last - slots + 1; number <= last; ++number)
+    written->put(family::main, slot(static_cast<std::uint32_t>(number % slots)), record_of(number));
+  CAF_REQUIRE(!disk->write(*written, sync::yes));
+  CAF_CHECK(opens());
+  tamper(slot(3), record_of(last - 2 - slots));
+  CAF_CHECK(!opens());
+  tamper(slot(3), record_of(last - 2));
+  CAF_CHECK(opens());
+  // The one before the end too, and the oldest of all.
+  tamper(slot(4), record_of(last - 1 - slots));
+  CAF_CHECK(!opens());
+  tamper(slot(4), record_of(last - 1));
+  tamper(slot(6), record_of(last + 1 - 2 * slots));
+  CAF_CHECK(!opens());
+  tamper(slot(6), std::nullopt);
+  CAF_CHECK(!opens());
+  tamper(slot(6), record_of(last + 1 - slots));
+  // A number in another's slot would hide that one.
+  tamper(slot(2), encode_record(slot(2), last - 2));
+  CAF_CHECK(!opens());
+  tamper(slot(2), record_of(last - 3));
+  CAF_CHECK(opens());
+  // The next ones take the places of the oldest, and the end may be torn there as well.
+  reopen();
+  for (std::uint64_t i = 1; i <= 3; ++i) write({}, {entry(1, i)});
+  CAF_CHECK(opens());
+  tamper(slot(8), record_of(last + 3 - slots));
+  CAF_CHECK(opens());
+  tamper(slot(7), record_of(last + 2 - slots));
+  CAF_CHECK(opens());
+  tamper(slot(8), record_of(last + 3));
+  CAF_CHECK(!opens());
 }
 
 CAF_TEST_FIXTURE_SCOPE_END()
