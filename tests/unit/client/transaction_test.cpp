@@ -333,6 +333,22 @@ CAF_TEST(what is given to the commit goes with it in its order) {
   CAF_CHECK_EQUAL(t.touched().size(), 3u);
 }
 
+CAF_TEST(writes that a commit brings itself come behind those that were given to it before) {
+  auto t = begin();
+  t.set_at_commit(set("b"));
+  const auto last = exchange(t, kv::write_and_commit_step{{set("a")}}, kv::commit_response{timestamp{9}});
+  CAF_CHECK(last.step == kv::transaction_step(kv::write_and_commit_step{{set("b"), set("a")}}));
+}
+
+// An attempt that is lost before its commit was going to write it all the same.
+CAF_TEST(the next attempt locks also what was only given to the commit) {
+  auto t = begin();
+  t.set_at_commit(set("b"));
+  const auto touched = t.touched();
+  CAF_REQUIRE_EQUAL(touched.size(), 1u);
+  CAF_CHECK(touched[0].key == "b" && touched[0].lock == kv::lock_demand::exclusive);
+}
+
 CAF_TEST(behind what was given to the commit only the end may follow) {
   auto t = begin();
   exchange(t, get("a"), kv::get_response{});
