@@ -1,8 +1,8 @@
-"""Where the time of one write goes: what scripts/trace-write runs.
+"""Where the time of one write, or of one commit, goes: what scripts/trace-write runs.
 
-Three nodes, one client that writes one key again and again, and the kernel's own record (perf) of when each process sends, receives and
+Three nodes, one client that writes one key again and again, or moves amounts between two keys in transactions, and the kernel's own record (perf) of when each process sends, receives and
 syncs. Of each write the moments are put in order; what is printed is the median of each part over all writes, in µs from when the client
-sent it. Wants root, perf and a machine that does nothing else.
+sent it; or, of commits, the one of median length, moment by moment. Wants root, perf and a machine that does nothing else.
 """
 import argparse
 import os
@@ -16,10 +16,10 @@ CALLS = ("sendto", "recvfrom", "fdatasync")
 EVENT = re.compile(r"^\s*(?P<name>.+?)\s+(?P<pid>\d+)/\d+\s+(?P<at>[\d.]+):\s+syscalls:sys_(?P<edge>enter|exit)_(?P<call>\w+):\s*(?P<rest>.*)$")
 
 
-def record(cluster, seconds):
+def record(cluster, workload, seconds):
     data = os.path.join(cluster.directory, "perf.data")
     events = ",".join(f"syscalls:sys_{edge}_{call}" for call in CALLS for edge in ("enter", "exit"))
-    load = subprocess.Popen([f"{cluster.build}/bin/kahuna-bench", "-c", cluster.endpoints, "--workload", "set", "--key-space", "1", "--concurrency", "1",
+    load = subprocess.Popen([f"{cluster.build}/bin/kahuna-bench", "-c", cluster.endpoints, "--workload", workload, "--key-space", "1" if workload == "set" else "1000", "--concurrency", "1",
                              "--duration", str(seconds + 3), "--warmup", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     subprocess.run(["sleep", "2"], check=True)
     pids = [p.pid for p in cluster.processes]
@@ -96,13 +96,41 @@ def moments(write, client, nodes):
     return {name: at - began for name, at in named.items()}
 
 
+def ends_with_answer(requests, client):
+    """Of each request what happened until the client had its answer."""
+    for request in requests:
+        answered = next((i for i, e in enumerate(request) if e[1] == client and e[2] == "recvfrom" and e[3]), None)
+        if answered is not None:
+            yield request[:answered + 1]
+
+
+def print_commit(found, client, nodes):
+    """The commit over two partitions of median length: those that more than one round of syncs was waited for."""
+    def syncs(request):
+        return max(sum(e[1] == node and e[2] == "fdatasync" and not e[3] for e in request) for node in nodes)
+
+    commits = sorted((r for r in ends_with_answer(writes(found, client), client) if syncs(r) >= 2), key=lambda r: r[-1][0] - r[0][0])
+    if not commits:
+        raise SystemExit("perf recorded no commit over two partitions: is this root, and is the machine quiet?")
+    chosen = commits[len(commits) // 2]
+    names = {client: "client", **{node: f"n{i + 1}" for i, node in enumerate(nodes)}}
+    words = {("sendto", False): "sends", ("recvfrom", True): "receives", ("fdatasync", False): "begins to sync", ("fdatasync", True): "has synced"}
+    print(f"{len(commits)} commits that were answered behind two syncs of a node or more; the one of median length, in µs")
+    for at, process, call, is_end, _, value in chosen:
+        if (call, is_end) in words and (call != "recvfrom" or 0 < value < 1 << 31):
+            print(f"{at - chosen[0][0]:7.0f}  {names[process]:7} {words[call, is_end]}" + (f" {value} bytes" if call != "fdatasync" else ""))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", required=True, help="where the binaries are")
+    parser.add_argument("--workload", choices=("set", "transfer"), default="set")
     parser.add_argument("--seconds", type=int, default=2, help="that are recorded")
     options = parser.parse_args()
     with Kahuna(options.build) as cluster:
-        nodes, client, text = record(cluster, options.seconds)
+        nodes, client, text = record(cluster, options.workload, options.seconds)
+    if options.workload == "transfer":
+        return print_commit(events(text), client, nodes)
     whole = [found for found in (moments(write, client, nodes) for write in writes(events(text), client)) if found]
     if not whole:
         raise SystemExit("perf recorded no whole write: is this root, and is the machine quiet?")
