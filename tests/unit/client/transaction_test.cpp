@@ -6,6 +6,7 @@
 #include <deque>
 
 #include "client/transaction.hpp"
+#include "core/kv/answer_digest.hpp"
 #include "core/routing/partition_map.hpp"
 
 using namespace kahuna;
@@ -40,6 +41,16 @@ struct channel_record : transaction_channel {
 
   std::deque<std::shared_ptr<asked>> waiting;
   std::vector<list_query> lists;
+};
+
+// Answers at once, as the blocking calls need it.
+struct answering_channel : channel_record {
+  void submit(kv::operation op, std::function<void(kv::operation_response)> done) override {
+    asked.push_back(std::move(op));
+    done(answer);
+  }
+  kv::operation_response answer;
+  std::vector<kv::operation> asked;
 };
 
 struct fixture {
@@ -274,11 +285,40 @@ CAF_TEST(several operations are one step at the partition of the first) {
   const auto first = exchange(t, kv::several_step{{get("a"), kv::wanted_lock{.key = "b"}}}, kv::several_response{});
   CAF_CHECK_EQUAL(first.number, 1u);
   CAF_CHECK_EQUAL(first.transaction.anchor, routing::partition_of_key(partitions, "a"));
-  CAF_CHECK_EQUAL(exchange(t, get("c"), kv::get_response{}).number, 2u);
+  const auto second = exchange(t, get("c"), kv::get_response{});
+  CAF_CHECK_EQUAL(second.number, 2u);
+  CAF_CHECK_EQUAL(second.heard, kv::digest_of(0, kv::several_response{}));
   // What the next attempt locks ahead.
   const auto touched = t.touched();
   CAF_REQUIRE_EQUAL(touched.size(), 3u);
   CAF_CHECK(touched[0].lock == kv::lock_demand::shared && touched[1].lock == kv::lock_demand::exclusive);
+}
+
+CAF_TEST(many keys are answered in their order and locked for writing where that is wanted) {
+  const auto answering = std::make_shared<answering_channel>();
+  transaction t(answering, {}, timestamp{1000}, 5);
+  const kv::get_response a{true, 1, "first", 0, {}}, b{true, 2, "second", 0, {}};
+  answering->answer = kv::several_response{{a, b}};
+  const auto shared = t.get_many({get("a"), get("b")});
+  CAF_REQUIRE(shared.has_value());
+  CAF_CHECK(*shared == (std::vector<kv::get_response>{a, b}));
+  CAF_CHECK(std::get<kv::transaction_request>(answering->asked.back()).step == kv::transaction_step(kv::several_step{{get("a"), get("b")}}));
+  answering->answer = kv::several_response{{a, b, kv::lock_response{}, kv::lock_response{}}};
+  const auto exclusive = t.get_many({get("a"), get("b")}, kv::lock_demand::exclusive);
+  CAF_REQUIRE(exclusive.has_value());
+  CAF_CHECK(*exclusive == *shared);
+  const kv::several_step locking{{get("a"), get("b"), kv::wanted_lock{.key = "a"}, kv::wanted_lock{.key = "b"}}};
+  CAF_CHECK(std::get<kv::transaction_request>(answering->asked.back()).step == kv::transaction_step(locking));
+}
+
+CAF_TEST(a node that answers too few or other operations is not believed) {
+  const auto answering = std::make_shared<answering_channel>();
+  transaction t(answering, {}, timestamp{1000}, 5);
+  const auto code_of = [](const auto& answered) { return answered ? errc::invalid_argument : answered.error().code; };
+  answering->answer = kv::several_response{{kv::get_response{}}};
+  CAF_CHECK(code_of(t.run({get("a"), get("b")})) == errc::internal);
+  answering->answer = kv::several_response{{kv::lock_response{}}};
+  CAF_CHECK(code_of(t.get_many({get("a")})) == errc::internal);
 }
 
 CAF_TEST(as of a moment several reads go each to its partition and are answered in their order) {
@@ -387,6 +427,14 @@ CAF_TEST(a commit that is refused ends it and says why) {
   CAF_CHECK(!t.is_open());
   CAF_CHECK_EQUAL(answer_here(t, get("a")), "aborted");
   CAF_CHECK(error_of(refusal).code == errc::aborted);
+  const auto answering = std::make_shared<answering_channel>();
+  answering->answer = refusal;
+  transaction waiting(answering, {}, timestamp{1000}, 6);
+  waiting.set_at_commit({.key = "a", .if_absent = true});
+  const auto committed = waiting.commit();
+  CAF_REQUIRE(!committed.has_value());
+  CAF_CHECK(committed.error().code == errc::aborted);
+  CAF_CHECK(waiting.refusal() == refusal);
   CAF_CHECK(error_of(refusal).message.find("revision 3") != std::string::npos);
 }
 
