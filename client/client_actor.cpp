@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "client/client_beat.hpp"
 #include "client/client_core.hpp"
 #include "client/cluster_inquiry.hpp"
 #include "messages/connection/network_turns.hpp"
@@ -15,23 +16,22 @@ namespace kahuna::client {
 
 namespace {
 
-struct client_tick {};
+struct hurried_tick {};
 struct client_drain {};
 
 }  // namespace
 
 }  // namespace kahuna::client
 
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::client_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::hurried_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(kahuna::client::client_drain)
 
 namespace kahuna::client {
 
 namespace {
 
-// While something waits to be sent again; and while there are only deadlines to be looked at. A program may have hundreds of clients.
-constexpr std::chrono::milliseconds tick_interval{20};
-constexpr std::chrono::milliseconds calm_tick_interval{50};
+// While something waits to be sent again. Where there are only deadlines to be looked at, the beat of all clients will do.
+constexpr std::chrono::milliseconds hurried_tick_interval{20};
 
 // Whoever leads partition 0 is looked for anew then; sooner where the one who was asked does not.
 constexpr std::chrono::milliseconds change_retry_interval{250};
@@ -70,6 +70,7 @@ struct client_state {
   bool was_connected = false;
   std::uint64_t next_token = 1;
   bool is_drain_sent = false;
+  bool is_hurried = false;  // its own tick is on its way
 };
 
 using self_pointer = caf::stateful_actor<client_state, messages::turn_taking_broker>*;
@@ -239,6 +240,13 @@ void settle_inquiries(self_pointer self, bool is_closing) {
   }
 }
 
+void hurry_if_due(self_pointer self) {
+  auto& state = self->state;
+  const bool is_calm = !state.core->has_waiting() && state.changes.empty() && state.waiting.empty() && state.inquiries.empty();
+  if (is_calm || std::exchange(state.is_hurried, true)) return;
+  self->delayed_send(self, hurried_tick_interval, hurried_tick{});
+}
+
 void honour(self_pointer self) {
   auto& state = self->state;
   auto ready = state.core->take_ready();
@@ -263,6 +271,14 @@ void honour(self_pointer self) {
     if (auto node = state.callbacks.extract(token)) node.mapped()(std::move(response));
   for (auto& [token, list] : ready.list_answers)
     if (auto node = state.list_callbacks.extract(token)) node.mapped()(std::move(list));
+  hurry_if_due(self);
+}
+
+void take_tick(self_pointer self) {
+  auto& state = self->state;
+  for (auto& connection : state.connections) connection->tick();
+  state.core->tick(now_of(self));
+  honour(self);
 }
 
 // --- requests -----------------------------------------------------------------------------------------------------
@@ -341,13 +357,27 @@ caf::behavior client_actor(self_pointer self, client_actor_options options) {
   core_options.endpoints = std::move(options.endpoints);
   state.core = std::make_unique<client_core>(std::move(core_options), prng(state.seed), now_of(self));
   honour(self);
-  self->delayed_send(self, tick_interval, client_tick{});
+  follow_beat(self->system(), caf::actor(self));
 
   const auto to_connection = [self](const auto& message) {
     for (auto& connection : self->state.connections)
       if (connection->take(message)) return;
   };
   return {
+      // What comes with every operation first: CAF tries them one after the other.
+      [=](const client_drain&) {
+        self->state.is_drain_sent = false;
+        honour(self);
+      },
+      [=](const caf::io::new_data_msg& message) { to_connection(message); },
+      [=](const submissions_waiting& message) {
+        std::vector<submission> submissions;
+        {
+          const std::lock_guard guard(message.queue->mutex);
+          submissions.swap(message.queue->waiting);
+        }
+        for (auto& s : submissions) submit(self, std::move(s.op), s.timeout, std::move(s.done));
+      },
       answering<kv::set_request, kv::set_response>(self),
       answering<kv::get_request, kv::get_response>(self),
       answering<kv::exists_request, kv::exists_response>(self),
@@ -369,14 +399,6 @@ caf::behavior client_actor(self_pointer self, client_actor_options options) {
         settle_waiting(self);
         return promise;
       },
-      [=](const submissions_waiting& message) {
-        std::vector<submission> submissions;
-        {
-          const std::lock_guard guard(message.queue->mutex);
-          submissions.swap(message.queue->waiting);
-        }
-        for (auto& s : submissions) submit(self, std::move(s.op), s.timeout, std::move(s.done));
-      },
       [=](list_submission& s) { submit_list(self, std::move(s.query), s.timeout, std::move(s.done)); },
       [=](cluster_submission& asked) { submit_inquiry(self, asked); },
       [=](const leader_transfer_submission& order) { order_transfer(self, order); },
@@ -386,17 +408,10 @@ caf::behavior client_actor(self_pointer self, client_actor_options options) {
         want_drain(self);
       },
       [=](const client_errand& errand) { errand.run(); },
-      [=](const client_drain&) {
-        self->state.is_drain_sent = false;
-        honour(self);
-      },
-      [=](const client_tick&) {
-        auto& current = self->state;
-        const bool is_calm = !current.core->has_waiting() && current.changes.empty() && current.waiting.empty() && current.inquiries.empty();
-        self->delayed_send(self, is_calm ? calm_tick_interval : tick_interval, client_tick{});
-        for (auto& connection : current.connections) connection->tick();
-        current.core->tick(now_of(self));
-        honour(self);
+      [=](const client_tick&) { take_tick(self); },
+      [=](const hurried_tick&) {
+        self->state.is_hurried = false;
+        take_tick(self);
       },
       [=](const stop_client&) {
         auto& current = self->state;
@@ -409,7 +424,6 @@ caf::behavior client_actor(self_pointer self, client_actor_options options) {
       },
       [=](const messages::endpoint_resolved& message) { to_connection(message); },
       [=](const messages::dial_check& message) { to_connection(message); },
-      [=](const caf::io::new_data_msg& message) { to_connection(message); },
       [=](const caf::io::connection_closed_msg& message) { to_connection(message); },
       [=](const caf::io::data_transferred_msg& message) { to_connection(message); },
   };

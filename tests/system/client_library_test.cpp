@@ -3,7 +3,9 @@
 #include "caf/test/unit_test.hpp"
 
 #include "client/client.hpp"
+#include "client/client_actor.hpp"
 #include "tests/support/cluster_fixture.hpp"
+#include "tests/support/eventually.hpp"
 
 using namespace kahuna::testing;
 
@@ -76,6 +78,41 @@ CAF_TEST(a client survives the node that it was given) {
     const auto set = kahuna->set({.key = "k" + std::to_string(i), .value = "2"});
     CAF_CHECK(set.has_value());
   }
+}
+
+CAF_TEST(the clients of a program share a beat that ends with the last of them) {
+  namespace client = kahuna::client;
+  namespace kv = kahuna::kv;
+  cluster nodes({.nodes = 1, .node_arguments = {}});
+  nodes.start_all_and_wait();
+  caf::actor_system_config config;
+  config.load<caf::io::middleman>();
+  caf::actor_system system(config);
+  caf::scoped_actor self(system);
+  // Whether an answer comes; a silent node gives none, so only a tick can bring one by the deadline.
+  const auto is_answered = [&](const client::client_handle& kahuna) {
+    bool is_there = false;
+    self->request(kahuna, std::chrono::seconds(5), kv::get_request{.key = "k"})
+        .receive([&](const kv::get_response&) { is_there = true; }, [&](const caf::error& e) { is_there = e.category() == caf::atom("kahuna"); });
+    return is_there;
+  };
+  const auto stop = [&](const client::client_handle& kahuna) {
+    self->send(kahuna, client::stop_client{});
+    self->wait_for(kahuna);
+  };
+  const auto spawn = [&] { return client::spawn_client(system, {.endpoints = {nodes.endpoint(1)}, .timeout = std::chrono::milliseconds(400)}); };
+  for (int generation = 0; generation < 2; ++generation) {
+    const auto first = spawn(), second = spawn();
+    CAF_CHECK(is_answered(first));
+    CAF_CHECK(is_answered(second));
+    stop(first);
+    nodes.pause(1);
+    CAF_CHECK(is_answered(second));
+    nodes.resume(1);
+    stop(second);
+  }
+  // Neither a client nor what gave them the beat.
+  CAF_CHECK(eventually(std::chrono::seconds(5), [&] { return system.registry().running() == 1; }));
 }
 
 CAF_TEST(a program built elsewhere finds the installed library) {
