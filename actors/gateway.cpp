@@ -643,6 +643,8 @@ void on_stop(self_pointer self) {
 caf::behavior gateway_actor(self_pointer self, gateway_settings settings, cluster_handle cluster,
                             std::function<void(bool)> listening) {
   die_on_exceptions(self);
+  // A node writes events, and has no use for CAF's logger; which would note for this thread, under a lock, whose turn it is.
+  caf::logger::set_current_actor_system(nullptr);
   auto& state = self->state;
   for (std::uint32_t i = 0; i < settings.map.partitions; ++i) state.leaders.push_back({partition_id{i}, {}, no_node});
   state.deadlines = std::make_unique<deadline_wheel>(now_of(*self));
@@ -656,8 +658,13 @@ caf::behavior gateway_actor(self_pointer self, gateway_settings settings, cluste
   if (!doorman) return {};
 
   return {
-      [=](const caf::io::new_connection_msg& message) { open_session(self, message.handle); },
+      // What comes with every operation first: CAF tries them one after the other.
       [=](const caf::io::new_data_msg& message) { take_data(self, message); },
+      [=](partition_replies& replies) {
+        for (auto& reply : replies.replies) answer(self, reply.origin, std::move(reply.response));
+      },
+      [=](const drain&) { on_drain(self); },
+      [=](const caf::io::new_connection_msg& message) { open_session(self, message.handle); },
       [=](const caf::io::connection_closed_msg& message) {
         if (const auto found = self->state.sessions.find(message.handle); found != self->state.sessions.end())
           forget(self, *found->second);
@@ -670,9 +677,6 @@ caf::behavior gateway_actor(self_pointer self, gateway_settings settings, cluste
       [=](const gateway_wiring& wiring) {
         self->state.wiring = wiring;
         self->state.is_wired = true;
-      },
-      [=](partition_replies& replies) {
-        for (auto& reply : replies.replies) answer(self, reply.origin, std::move(reply.response));
       },
       [=](const leaders_changed& news) { take_leaders(self, news); },
       [=](const map_changed& news) { take_map(self, news); },
@@ -693,7 +697,6 @@ caf::behavior gateway_actor(self_pointer self, gateway_settings settings, cluste
           self->state.connected.erase(change.peer);
       },
       [=](const node_tick&) { on_tick(self); },
-      [=](const drain&) { on_drain(self); },
       [=](const stop&) { on_stop(self); },
   };
 }

@@ -120,12 +120,14 @@ caf::behavior link_actor(self_pointer self, link_settings settings, gateway_hand
   state.connection->start();
 
   return {
+      // What comes with every operation first: CAF tries them one after the other.
       [=](peer_output& output) {
         auto& current = self->state;
         if (!current.is_connected) return;
         for (auto& body : output.bodies) current.peer_messages.envelopes.push_back({output.partition, std::move(body)});
         want_drain(self);
       },
+      [=](const drain&) { on_drain(self); },
       [=](forward_requests& forward) {
         auto& current = self->state;
         if (!current.is_connected) {
@@ -148,7 +150,6 @@ caf::behavior link_actor(self_pointer self, link_settings settings, gateway_hand
       [=](const messages::group_order& order) { send_at_once(self, frame_kind::group_order, order); },
       [=](const messages::group_report& report) { send_at_once(self, frame_kind::group_report, report); },
       [=](const node_tick&) { self->state.connection->tick(); },
-      [=](const drain&) { on_drain(self); },
       [=](const stop&) {
         drop_everything(self);
         self->state.connection->stop();
