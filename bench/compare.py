@@ -42,6 +42,9 @@ def figures():
     yield "transfer hot 64", "--op xfer --keys 10", "--workload transfer --key-space 10", 64, 64
 
 
+# What is also measured with one partition: etcd and the floor have one log each.
+ONE_PARTITION = "set"
+
 FLOOR = [("set 1", 1, 1), ("set 16", 16, 16), ("set 64", 64, 64), ("set 256", 256, 256), ("set 64 over 16", 64, 16), ("set 256 over 16", 256, 16)]
 
 
@@ -194,6 +197,11 @@ def measure(options):
             for name, _, told, clients, connections in figures():
                 if wanted(name, options.only):
                     note("kahuna", name, kahuna.load(told, clients, connections, options.seconds))
+        with Kahuna(options.build, arguments=["--partitions", 1]) as kahuna:
+            kahuna.fill(KEYS)
+            for name, _, told, clients, connections in figures():
+                if name.startswith(ONE_PARTITION) and wanted(name, options.only):
+                    note("kahuna1", name, kahuna.load(told, clients, connections, options.seconds))
         with Floor(options.build) as floor:
             for name, clients, connections in FLOOR:
                 if wanted(name, options.only):
@@ -210,15 +218,17 @@ def table(found):
         rate = median(system, name, "per_second")
         return f"{rate:,.0f} ({median(system, name, 'p50'):.2f}, {median(system, name, 'p99'):.2f})" if rate else ""
 
-    def ratio(name, what, other):
-        mine, theirs = median("kahuna", name, what), median(other, name, what)
+    def ratio(system, name, what, other):
+        mine, theirs = median(system, name, what), median(other, name, what)
         return f"{mine / theirs:.2f}" if mine and theirs else ""
 
     lines = ["| figure | Kahuna /s (p50, p99 ms) | etcd /s (p50, p99 ms) | times etcd | p99 of etcd's | of the floor |", "| --- | --- | --- | --- | --- | --- |"]
-    for name, *_ in figures():
-        if name in found.get("kahuna", {}):
-            cells = (name, cell("kahuna", name), cell("etcd", name), ratio(name, "per_second", "etcd"), ratio(name, "p99", "etcd"), ratio(name, "per_second", "floor"))
-            lines.append("| " + " | ".join(cells) + " |")
+    for system, remark in (("kahuna", ""), ("kahuna1", ", one partition")):
+        for name, *_ in figures():
+            if name in found.get(system, {}):
+                cells = (name + remark, cell(system, name), cell("etcd", name), ratio(system, name, "per_second", "etcd"),
+                         ratio(system, name, "p99", "etcd"), ratio(system, name, "per_second", "floor"))
+                lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
