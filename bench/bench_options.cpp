@@ -50,6 +50,7 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
       ("expires", text(), "milliseconds after which what is set expires; 0: never (0)")
       ("locking", text(), "of the transactions of rmw and transfer: pessimistic or optimistic (pessimistic)")
       ("accounts", text(), "of a transfer: spread over all partitions, or both of one bucket: spread or bucket (spread)")
+      ("fill", text(), "whether all keys are written first, but by set and cas: yes, or no where they are there (yes)")
       ("rate", text(), "operations a second at fixed times, latency from when each was due; 0: as fast as answers come (0)")
       ("connections", text(), "to each node (1)")
       ("history", text(), "a file for every set and get of set, get, mixed and cas, with its times and answer, a line of JSON each")
@@ -118,6 +119,7 @@ result<std::variant<information, bench_options>> parse_bench_options(int argc, c
   options.workload = chosen.first;
   choice("locking", options.locking,
          std::vector{std::pair{"pessimistic"s, kv::locking_mode::pessimistic}, {"optimistic"s, kv::locking_mode::optimistic}});
+  choice("fill", options.is_filled_first, std::vector{std::pair{"yes"s, true}, {"no"s, false}});
   choice("accounts", options.is_same_bucket, std::vector{std::pair{"spread"s, false}, {"bucket"s, true}});
   choice("format", options.format, std::vector{std::pair{"console"s, output_format::console}, {"json"s, output_format::json}});
   choice("durability", options.durability,

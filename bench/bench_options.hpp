@@ -31,6 +31,7 @@ struct bench_options {
   std::uint32_t rate = 0;               // operations a second, at fixed times (open loop); 0: closed loop
   std::uint32_t connections = 1;        // to each node
   kv::locking_mode locking = kv::locking_mode::pessimistic;  // of transactions
+  bool is_filled_first = true;          // all keys are written before anything is measured; of set and cas none are
   bool is_same_bucket = false;          // of transfer: both accounts in one bucket, so in one partition
   std::string history;                  // a file that every operation is written to (bench/history_file.hpp); empty: none
   output_format format = output_format::console;

@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
   std::optional<history_file> history;
   if (!options.history.empty() && !history.emplace(options.history).is_open()) return fail(2, "--history: " + options.history + " can't be written");
   auto* const noted = history ? &*history : nullptr;
-  if (options.workload != workload::set && options.workload != workload::cas) {
+  if (options.is_filled_first && options.workload != workload::set && options.workload != workload::cas) {
     std::fprintf(stderr, "writing %llu keys first\n", static_cast<unsigned long long>(options.key_space));
     if (const auto filled = fill(*connected, options, noted); !filled) return fail(1, filled.error().message);
   }
