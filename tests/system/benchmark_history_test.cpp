@@ -70,6 +70,26 @@ CAF_TEST(reads and writes of the benchmark are linearizable) { CAF_CHECK(check_r
 
 CAF_TEST(swaps of the benchmark are linearizable) { CAF_CHECK(check_run({"--workload", "cas"}) > 1'000); }
 
+CAF_TEST(keys that are there are not written once more) {
+  cluster nodes({.nodes = 1, .node_arguments = {}});
+  nodes.start_all_and_wait();
+  const auto file = nodes.data_directory(1).parent_path() / "history";
+  // How many sets a run of reads made, and how many operations in all.
+  const auto run_reads = [&](const std::string& fill) {
+    const auto ended = run({KAHUNA_BIN_DIR "/kahuna-bench", "-c", nodes.endpoint(1), "--workload", "get", "--key-space", "50", "--fill", fill, "--duration", "1",
+                            "--warmup", "0", "--history", file.string()}, "", milliseconds(60'000));
+    CAF_REQUIRE_EQUAL(ended.status, 0);
+    std::pair<int, int> counts{0, 0};
+    std::ifstream lines(file);
+    for (std::string line; std::getline(lines, line); ++counts.second) counts.first += line.find("\"op\":\"set\"") != std::string::npos;
+    return counts;
+  };
+  CAF_CHECK_EQUAL(run_reads("yes").first, 50);
+  const auto [sets, operations] = run_reads("no");
+  CAF_CHECK_EQUAL(sets, 0);
+  CAF_CHECK(operations > 50);
+}
+
 CAF_TEST(a history that is not linearizable would be seen) {
   const auto path = std::filesystem::temp_directory_path() / ("kahuna-bench-history-" + std::to_string(::getpid()));
   const auto verdict_of = [&](const std::string& lines) {
