@@ -122,7 +122,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", required=True, help="where the binaries are")
     parser.add_argument("--seconds", type=int, default=5, help="that each figure is measured for")
-    parser.add_argument("--keys-max", type=int, default=1_000_000, help="the largest key space; 10000000 takes half an hour")
+    parser.add_argument("--keys-max", type=int, default=1_000_000, help="the largest key space; 10000000 takes ten minutes")
     parser.add_argument("--keys-max-start", type=int, default=1_000_000, help="keys of the node that is started anew")
     parser.add_argument("parts", nargs="*", metavar="PART", help="of " + ", ".join(PARTS) + "; all unless given")
     options = parser.parse_args()
