@@ -29,9 +29,6 @@ constexpr const char* new_identity_name = "identity.new";
 // no room in the middle of that (docs/incidents/0008).
 constexpr std::uintmax_t free_bytes_min = 64 << 20;
 
-// The data is flushed as the log grows, before this is full: a flush of its own shortly before would only make one more file to merge.
-constexpr std::size_t data_buffer_bytes = 64 << 20;
-
 open_failure usage(std::string message) { return {false, std::move(message)}; }
 open_failure damage(std::string message) { return {true, std::move(message)}; }
 
@@ -134,8 +131,7 @@ open_result<std::unique_ptr<data_directory>> data_directory::open(const std::str
 
   auto log = open_rocksdb({.path = path + "/log", .kept = journal::own, .may_create = is_new, .nearby = raft_log_writes});
   if (!log) return failure_of(log.error(), path + "/log");
-  auto data = open_rocksdb({.path = path + "/data", .kept = journal::none, .may_create = is_new,
-                            .write_buffer_bytes = data_buffer_bytes, .nearby = data_store_writes});
+  auto data = open_rocksdb({.path = path + "/data", .kept = journal::none, .may_create = is_new, .nearby = data_store_writes});
   if (!data) return failure_of(data.error(), path + "/data");
   auto mark = synced_mark::open(path + "/log.synced", is_new);
   if (!mark) return failure_of(mark.error(), path + "/log.synced");
