@@ -22,7 +22,7 @@ constexpr std::size_t keys = 256;
 constexpr std::size_t value_bytes = 16 << 10;
 constexpr std::size_t mib = 1 << 20;
 
-// What is kept for members that are away (64 MiB), what comes until the next flush (32 MiB), and the store's own copies of both while it
+// What is kept for members that are away (64 MiB), what comes until the next flush (24 MiB), and the store's own copies of both while it
 // writes them out and merges them.
 constexpr std::uint64_t log_bytes_max = 300 * mib;
 // What was superseded within the last 15 s and is not collected yet, at the pace below; what is live; and what the store merges.
