@@ -61,7 +61,8 @@ constexpr std::size_t version_cache_bytes = 64 << 20;
 constexpr std::size_t raft_log_cache_bytes = 16 << 20;
 
 // The log of all partitions: when so much was written since the last time, the data is flushed, so that the log can be shortened
-// behind it; what stays for followers that were away, and for those that answer.
+// behind it, and before the data's memtable is full of as much and RocksDB flushes it by itself; what stays for followers that were away, and
+// for those that answer.
 constexpr std::size_t log_bytes_to_flush = 24 << 20;
 constexpr std::size_t log_bytes_kept = 64 << 20;
 constexpr std::size_t log_bytes_max = 256 << 20;
