@@ -316,7 +316,7 @@ std::variant<actors::hosted_replica, start_failure> running_node::implementation
   const auto fatal = [](const error& e) { actors::die(actors::fatal_status::failed, e.message); };
   const auto partitions = member.newest.partitions;
   actors::hosted_replica opened;
-  auto store = persistence::data_store::open(directory->data(), id, fatal);
+  auto store = persistence::data_store::open(directory->data(), id, fatal, persistence::write_behind_of(partitions));
   if (!store) return start_failure{4, options.data_dir + "/data: " + store.error().message};
   auto found = directory->log()->load(id, (*store)->applied_index(), (*store)->snapshot());
   if (!found) return start_failure{4, options.data_dir + "/log: " + found.error().message};

@@ -121,7 +121,7 @@ class data_store::view final : public kv::snapshot_view {
 };
 
 std::unique_ptr<kv::snapshot_view> data_store::open_snapshot() const {
-  write_collected();
+  KAHUNA_CHECK(unwritten_.bytes() == 0, unwritten_.bytes());
   return std::make_unique<view>(*this);
 }
 
@@ -158,7 +158,7 @@ std::optional<error> data_store::install_staged(const raft::log_start& start) {
     return error{errc::data_corrupted, "a snapshot ends at entry " + std::to_string(staged ? staged->index.value : 0) + " instead of " +
                                            std::to_string(at.index.value)};
   KAHUNA_CHECK(at.index > applied_.index, at.index, applied_.index);
-  write_collected();
+  write_out();
   const bool old_place = applied_.is_in_second_place;
   applied_ = *staged;
   applied_.is_in_second_place = !old_place;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <tuple>
 #include <utility>
 
 #include "core/base/check.hpp"
@@ -19,10 +18,6 @@ constexpr char record_kind = 'R';
 constexpr std::size_t partition_bytes = 4;
 constexpr std::size_t version_suffix_bytes = 1 + 8 + 1;  // NUL, revision, kind
 
-// More than this is not collected before it is written: what is written at once holds up its partition, and the others that
-// share the thread.
-constexpr std::size_t collected_bytes_max = 32 << 10;
-
 // So many versions of a key are passed one by one before it is jumped over.
 constexpr int linear_steps_max = 8;
 
@@ -30,6 +25,8 @@ void append_version(std::string& key, std::int64_t revision, bool is_tombstone) 
   append_be64(key, ~static_cast<std::uint64_t>(revision));
   key.push_back(is_tombstone ? 0 : 1);
 }
+
+std::size_t mark_of(std::string_view user_key) { return std::hash<std::string_view>()(user_key); }
 
 // The user's key inside a stored one; empty where it is none of ours. Only with one NUL, in its place, do stored keys order
 // as users' keys do, which walks rely on to come to an end.
@@ -41,9 +38,9 @@ std::string_view user_key(std::string_view stored) {
 
 }  // namespace
 
-result<std::unique_ptr<data_store>> data_store::open(std::shared_ptr<ordered_store> store, partition_id partition,
-                                                     fatal_handler fatal) {
-  std::unique_ptr<data_store> opened(new data_store(std::move(store), partition, std::move(fatal)));
+result<std::unique_ptr<data_store>> data_store::open(std::shared_ptr<ordered_store> store, partition_id partition, fatal_handler fatal,
+                                                     const write_behind_limits& limits) {
+  std::unique_ptr<data_store> opened(new data_store(std::move(store), partition, std::move(fatal), limits));
   const auto key = opened->meta_key();
   const auto found = opened->store_->get(family::meta, key);
   if (!found) return found.error();
@@ -98,10 +95,13 @@ result<kv::version> data_store::decode_version(std::string_view stored_key, std:
   return version;
 }
 
+std::unique_ptr<store_cursor> data_store::cursor_for(std::string_view user_key) const {
+  return unwritten_.may_hold(mark_of(user_key)) ? unwritten_.cursor(family::main) : store_->cursor(family::main);
+}
+
 result<std::optional<kv::version>> data_store::latest(std::string_view key) const {
-  write_collected_of(key);
   const auto start = versions_key(key);
-  const auto cursor = store_->cursor(family::main);
+  const auto cursor = cursor_for(key);
   cursor->seek(start);
   if (!cursor->is_valid()) {
     if (auto damage = cursor->damage()) return damaged(key, damage->message);
@@ -114,10 +114,10 @@ result<std::optional<kv::version>> data_store::latest(std::string_view key) cons
 }
 
 result<std::optional<kv::version>> data_store::at_revision(std::string_view key, std::int64_t revision) const {
-  write_collected_of(key);
   auto stored_key = versions_key(key);
   append_version(stored_key, revision, false);
-  const auto record = store_->get(family::main, stored_key);
+  const auto record =
+      unwritten_.may_hold(mark_of(key)) ? unwritten_.get(family::main, stored_key) : store_->get(family::main, stored_key);
   if (!record) return damaged(key, record.error().message);
   if (!*record) return std::optional<kv::version>();
   auto version = decode_version(stored_key, **record);
@@ -127,14 +127,13 @@ result<std::optional<kv::version>> data_store::at_revision(std::string_view key,
 
 std::optional<error> data_store::walk_keys(std::string_view prefix_of_keys, std::string_view after, timestamp visible,
                                            const visitor& visit) const {
-  write_collected();
   // 0x01 behind a key comes behind all of its versions, and before or at every greater key.
   const auto behind = [](std::string_view key) { return std::string(key) + '\x01'; };
   const auto partition_prefix = prefix();
   std::string target(prefix_of_keys);
   if (!after.empty()) target = std::max(target, behind(after));
 
-  const auto cursor = store_->cursor(family::main);
+  const auto cursor = unwritten_.cursor(family::main);
   cursor->seek(partition_prefix + target);
   while (cursor->is_valid() && cursor->key().starts_with(partition_prefix)) {
     const std::string key(user_key(cursor->key()));
@@ -206,9 +205,8 @@ result<std::optional<kv::version>> data_store::newest_created_by(timestamp visib
 
 std::optional<error> data_store::walk_versions(const std::optional<kv::version_position>& from,
                                                const version_visitor& visit) const {
-  write_collected();
   const auto partition_prefix = prefix();
-  const auto cursor = store_->cursor(family::main, reading::once);
+  const auto cursor = unwritten_.cursor(family::main, reading::once);
   if (!from) {
     cursor->seek(partition_prefix);
   } else {
@@ -233,83 +231,47 @@ void data_store::apply(const kv::applied_effects& effects) {
     for (const auto& removal : *effects.removals) {
       auto key = versions_key(removal.key);
       append_version(key, removal.revision, removal.is_tombstone);
-      collected_keys_.set(place_among_collected(removal.key));
-      collect_erase(family::main, std::move(key));
+      unwritten_.erase(family::main, std::move(key), mark_of(removal.key));
     }
   }
   for (const auto& mutation : *effects.mutations) {
     auto key = versions_key(mutation.key);
     append_version(key, mutation.version.revision, mutation.version.is_tombstone);
     auto record = encode_record(key, mutation.version);
-    collected_keys_.set(place_among_collected(mutation.key));
-    collect_put(family::main, std::move(key), std::move(record));
+    unwritten_.put(family::main, std::move(key), std::move(record), mark_of(mutation.key));
   }
-  if (effects.transactions != nullptr) collect(*effects.transactions);
+  if (effects.transactions != nullptr) put(*effects.transactions);
   applied_.index = effects.index;
   applied_.stamp = effects.stamp;
   applied_.collected_below_ms = effects.collected_below_ms;
-  if (collected_bytes_ >= collected_bytes_max) write_collected();
+  unwritten_.keep_pace();
 }
 
-void data_store::collect(const kv::transaction_changes& changes) {
+void data_store::put(const kv::transaction_changes& changes) {
   const auto put = [&](char kind, const auto& entry) {
     auto key = transaction_key(kind, entry.id);
     auto record = encode_record(key, entry);
-    collect_put(family::transaction, std::move(key), std::move(record));
+    unwritten_.put(family::transaction, std::move(key), std::move(record));
   };
   for (const auto& prepared : changes.prepared) put(prepared_kind, prepared);
-  for (const auto& id : changes.resolved) collect_erase(family::transaction, transaction_key(prepared_kind, id));
+  for (const auto& id : changes.resolved) unwritten_.erase(family::transaction, transaction_key(prepared_kind, id));
   for (const auto& record : changes.decided) put(record_kind, record);
-  for (const auto& id : changes.forgotten) collect_erase(family::transaction, transaction_key(record_kind, id));
+  for (const auto& id : changes.forgotten) unwritten_.erase(family::transaction, transaction_key(record_kind, id));
 }
 
 void data_store::checkpoint(const kv::window_changes& windows) {
   for (const auto& window : windows.replaced) {
     auto key = window_key(window.client);
     auto record = encode_record(key, window);
-    collect_put(family::window, std::move(key), std::move(record));
+    unwritten_.put(family::window, std::move(key), std::move(record));
   }
-  for (const auto client : windows.forgotten) collect_erase(family::window, window_key(client));
-  collect_put(family::meta, meta_key(), encode_record(meta_key(), applied_));
-  write_collected();
-}
-
-void data_store::collect_put(family where, std::string key, std::string value) {
-  collected_bytes_ += key.size() + value.size();
-  collected_.push_back({where, std::move(key), std::move(value)});
-}
-
-void data_store::collect_erase(family where, std::string key) {
-  collected_bytes_ += key.size();
-  collected_.push_back({where, std::move(key), std::nullopt});
-}
-
-std::size_t data_store::place_among_collected(std::string_view user_key) const {
-  return std::hash<std::string_view>()(user_key) % collected_keys_.size();
-}
-
-// In the order of the keys: what is inserted beside the last one costs the store a part of what it costs anywhere.
-void data_store::write_collected() const {
-  if (collected_.empty()) return;
-  std::stable_sort(collected_.begin(), collected_.end(),
-                   [](const change& a, const change& b) { return std::tie(a.where, a.key) < std::tie(b.where, b.key); });
-  const auto batch = store_->make_batch();
-  for (const auto& change : collected_)
-    change.value ? batch->put(change.where, change.key, *change.value) : batch->erase(change.where, change.key);
-  collected_.clear();
-  collected_bytes_ = 0;
-  collected_keys_.reset();
-  if (const auto failure = store_->write(*batch, sync::no)) fatal_(*failure);
-}
-
-void data_store::write_collected_of(std::string_view user_key) const {
-  if (collected_keys_.test(place_among_collected(user_key))) write_collected();
+  for (const auto client : windows.forgotten) unwritten_.erase(family::window, window_key(client));
+  unwritten_.put(family::meta, meta_key(), encode_record(meta_key(), applied_));
 }
 
 result<kv::stored_transactions> data_store::load_transactions() const {
-  write_collected();
   kv::stored_transactions stored;
-  const auto cursor = store_->cursor(family::transaction);
+  const auto cursor = unwritten_.cursor(family::transaction);
   const auto load_all = [&](char kind, auto& into) -> std::optional<error> {
     const auto start = prefix() + kind;
     for (cursor->seek(start); cursor->is_valid() && cursor->key().starts_with(start); cursor->next()) {
@@ -328,7 +290,7 @@ result<kv::stored_transactions> data_store::load_transactions() const {
 
 result<std::vector<kv::client_window>> data_store::load_windows() const {
   std::vector<kv::client_window> windows;
-  const auto cursor = store_->cursor(family::window);
+  const auto cursor = unwritten_.cursor(family::window);
   const auto partition_prefix = prefix();
   for (cursor->seek(partition_prefix); cursor->is_valid() && cursor->key().starts_with(partition_prefix); cursor->next()) {
     auto window = decode_record<kv::client_window>(cursor->key(), cursor->value());

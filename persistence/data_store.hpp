@@ -15,14 +15,14 @@
 // installed adds 2^31, or takes it away again: so a snapshot is written beside the state, and takes its place by one record, the
 // applied_state, that says which of the two counts. What is in none of these families, or under other keys, is not replicated.
 //
-// What is applied is collected, and written to the store many entries at a time: when something is read, by checkpoints, and
-// before it grows large. Until then it is in no danger that it would not be in afterwards.
+// What is applied, and checkpoints, are written to the store a while later (write_behind.hpp): until then they are in no danger that they would not be in
+// afterwards.
 //
 // Owned by its partition's actor; several may share one store on disk, which takes writes from any thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
-#include <bitset>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +31,7 @@
 #include "core/kv/partition_store.hpp"
 #include "persistence/fatal_handler.hpp"
 #include "persistence/ordered_store.hpp"
+#include "persistence/write_behind.hpp"
 
 namespace kahuna::persistence {
 
@@ -39,11 +40,18 @@ inline constexpr std::array replicated_families{family::main, family::window, fa
 // How it is written: in the order of the keys of a partition, many at a time. Erased ranges begin with a partition's number.
 inline constexpr nearby_writes data_store_writes{4, 4 + 1};
 
+// Of one of so many partitions of a node: the more there are, the nearer to each other are the keys of each.
+constexpr write_behind_limits write_behind_of(std::size_t partitions) {
+  write_behind_limits limits;
+  limits.gathered_bytes_max = std::max((std::size_t{512} << 10) / std::max<std::size_t>(partitions, 1), limits.gathered_bytes_max);
+  return limits;
+}
+
 class data_store final : public kv::partition_store {
  public:
   // `fatal` is called where a write fails. Error: data_corrupted, where what says how far it was applied is damaged.
-  static result<std::unique_ptr<data_store>> open(std::shared_ptr<ordered_store> store, partition_id partition,
-                                                  fatal_handler fatal);
+  static result<std::unique_ptr<data_store>> open(std::shared_ptr<ordered_store> store, partition_id partition, fatal_handler fatal,
+                                                  const write_behind_limits& limits = {});
 
   // Takes away whatever the store holds of a partition of which no data_store is open. Durable no sooner than flushed.
   static std::optional<error> clear(ordered_store& store, partition_id partition);
@@ -56,6 +64,7 @@ class data_store final : public kv::partition_store {
                                      const version_visitor& visit) const override;
   void apply(const kv::applied_effects& effects) override;
   void checkpoint(const kv::window_changes& windows) override;
+  void write_out() override { unwritten_.write_all(); }
   std::unique_ptr<kv::snapshot_view> open_snapshot() const override;
   std::optional<error> stage(bool is_first, std::string_view piece) override;
   std::optional<error> install_staged(const raft::log_start& start) override;
@@ -81,8 +90,8 @@ class data_store final : public kv::partition_store {
   };
   class view;
 
-  data_store(std::shared_ptr<ordered_store> store, partition_id partition, fatal_handler fatal)
-      : store_(std::move(store)), partition_(partition), fatal_(std::move(fatal)) {}
+  data_store(std::shared_ptr<ordered_store> store, partition_id partition, fatal_handler fatal, const write_behind_limits& limits)
+      : store_(std::move(store)), partition_(partition), fatal_(std::move(fatal)), unwritten_(store_, limits, fatal_) {}
 
   std::string meta_key() const;
   std::string prefix() const { return prefix_of(applied_.is_in_second_place); }
@@ -92,14 +101,10 @@ class data_store final : public kv::partition_store {
   std::string window_key(std::uint64_t client) const;
   std::string versions_key(std::string_view key) const;
   std::string transaction_key(char kind, const txn::transaction_id& id) const;
-  void collect(const kv::transaction_changes& changes);
+  void put(const kv::transaction_changes& changes);
   error damaged(std::string_view key, const std::string& what) const;
-  void collect_put(family where, std::string key, std::string value);
-  void collect_erase(family where, std::string key);
-  std::size_t place_among_collected(std::string_view user_key) const;
-  void write_collected() const;
-  // Requires that only versions of this key are to be read.
-  void write_collected_of(std::string_view user_key) const;
+  // Where the versions of one key are read.
+  std::unique_ptr<store_cursor> cursor_for(std::string_view user_key) const;
   result<kv::version> decode_version(std::string_view stored_key, std::string_view record) const;
   // From the newest version of a key, where the cursor stands: the newest one that was created by then, if any.
   result<std::optional<kv::version>> newest_created_by(timestamp visible, store_cursor& cursor, const std::string& versions_key) const;
@@ -109,15 +114,7 @@ class data_store final : public kv::partition_store {
   fatal_handler fatal_;
   applied_state applied_;
   std::optional<applied_state> staged_;  // of the snapshot that is being staged, once it came
-  // Part of what the store is seen to hold: whoever reads what may be among it writes it first.
-  struct change {
-    family where;
-    std::string key;
-    std::optional<std::string> value;  // nothing: the key is erased
-  };
-  mutable std::vector<change> collected_;
-  mutable std::size_t collected_bytes_ = 0;
-  mutable std::bitset<4096> collected_keys_;  // by their hashes: of which user keys a version may be among it
+  write_behind unwritten_;
 };
 
 }  // namespace kahuna::persistence

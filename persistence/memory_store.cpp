@@ -9,7 +9,7 @@ namespace kahuna::persistence {
 namespace {
 
 using family_contents = std::map<std::string, std::string, std::less<>>;
-using all_contents = std::array<std::shared_ptr<family_contents>, 4>;
+using all_contents = std::array<std::shared_ptr<family_contents>, family_count>;
 
 family_contents& to_be_written(all_contents& contents, family f) {
   auto& shared = contents[static_cast<std::size_t>(f)];

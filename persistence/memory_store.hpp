@@ -27,7 +27,7 @@ class memory_store final : public ordered_store {
  private:
   // Shared with cursors and with what is durable, and copied by a write where it is: so that reading copies nothing.
   using family_contents = std::map<std::string, std::string, std::less<>>;
-  using contents = std::array<std::shared_ptr<family_contents>, 4>;
+  using contents = std::array<std::shared_ptr<family_contents>, family_count>;
   static contents empty_contents();
 
   contents now_ = empty_contents();

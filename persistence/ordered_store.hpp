@@ -1,6 +1,7 @@
 // A store of ordered bytes: what RocksDB gives us, and what memory gives the tests behind the same interface.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -16,6 +17,7 @@ namespace kahuna::persistence {
 
 // Each is a column family of its own. The log database has only `main`.
 enum class family : std::uint8_t { main = 0, window = 1, meta = 2, transaction = 3 };
+inline constexpr std::size_t family_count = 4;
 
 // Keys of these lengths are mostly written near the one that was written last of those with the same first `prefix_bytes`, and their place in
 // the memtable is looked for from there. No range that is erased may begin with such a key: RocksDB 7.8 takes that place for one among erased ranges.

@@ -30,7 +30,7 @@ constexpr std::size_t erased_in_window = 1'024;
 // Levels of the data's files that are not packed; 256 MiB and the newest files are on them.
 constexpr int young_levels = 2;
 
-constexpr std::array<const char*, 4> family_names{"default", "window", "meta", "transaction"};
+constexpr std::array<const char*, family_count> family_names{"default", "window", "meta", "transaction"};
 
 rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
@@ -201,9 +201,9 @@ rocksdb::ColumnFamilyOptions family_options(const rocksdb_settings& settings) {
 }  // namespace
 
 result<std::unique_ptr<ordered_store>> open_rocksdb(const rocksdb_settings& settings) {
-  const auto family_count = settings.kept == journal::own ? 1 : family_names.size();
+  const auto families = settings.kept == journal::own ? 1 : family_names.size();
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
-  for (std::size_t i = 0; i < family_count; ++i) descriptors.emplace_back(family_names[i], family_options(settings));
+  for (std::size_t i = 0; i < families; ++i) descriptors.emplace_back(family_names[i], family_options(settings));
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const auto status = rocksdb::DB::Open(database_options(settings), settings.path, descriptors, &handles, &db);

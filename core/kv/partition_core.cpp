@@ -596,7 +596,7 @@ void partition_core::apply_batch(log_index index, const write_batch& batch) {
   transactions_.apply(batch.transactions);
   store_.apply({index, stamp, &batch.mutations, &batch.removals, collected_below_ms,
                 batch.transactions.is_empty() ? nullptr : &batch.transactions});
-  if (++entries_since_checkpoint_ >= options_.checkpoint_entries) checkpoint();
+  if (++entries_since_checkpoint_ >= options_.checkpoint_entries) note_checkpoint();
   for (const auto& removal : batch.removals) cache_.drop(removal.key);
   versions_collected_ += batch.removals.size();
   if (!batch.mutations.empty()) history_.note_written();
@@ -612,6 +612,11 @@ void partition_core::apply_batch(log_index index, const write_batch& batch) {
 }
 
 void partition_core::checkpoint() {
+  note_checkpoint();
+  store_.write_out();
+}
+
+void partition_core::note_checkpoint() {
   if (entries_since_checkpoint_ == 0) return;
   entries_since_checkpoint_ = 0;
   store_.checkpoint(window_.take_changes());

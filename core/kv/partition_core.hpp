@@ -60,8 +60,8 @@ struct partition_options {
   std::size_t window_clients_max = 65'536;  // clients that the request window remembers
   std::size_t window_results_per_client_max = 4096;
   std::size_t window_results_max = 1 << 20;  // of all clients
-  // Entries from one checkpoint to the next: how far was applied, and the request window, are stored then. A restart applies
-  // at most as many again, beside what the store had not written out.
+  // Entries from one checkpoint to the next: how far was applied, and the request window, are given to the store then. A restart
+  // applies at most as many again, beside what the store had not written out.
   std::uint32_t checkpoint_entries = 1024;
   history_limits history;
   // What ephemeral keys may take, shared with the node's other partitions.
@@ -81,7 +81,7 @@ class partition_core {
   // Moves out everything owed so far.
   partition_ready take_ready();
 
-  // Has the store record how far was applied, so that a restart after this need apply nothing again.
+  // Has the store write out how far was applied, so that a restart after its flush need apply nothing again.
   void checkpoint();
 
   // Damage that was met outside of operations: as if one of them had met it.
@@ -292,6 +292,7 @@ class partition_core {
   void drop_transactions();
 
   void apply(const raft::log_entry& entry, instant now);
+  void note_checkpoint();
   void apply_batch(log_index index, const write_batch& batch);
   void drop_overlay();
   void fail(error damage);

@@ -25,7 +25,7 @@ struct window_changes {
   std::vector<std::uint64_t> forgotten;
 };
 
-// What applying one entry changes, in one atomic batch.
+// What applying one entry changes.
 struct applied_effects {
   log_index index;
   timestamp stamp;  // the highest commit timestamp applied so far
@@ -65,15 +65,17 @@ class partition_store : public version_reader {
   virtual std::optional<error> walk_versions(const std::optional<version_position>& from,
                                              const version_visitor& visit) const = 0;
 
-  // Atomic. Not yet durable when it returns: the log is. A restart finds the last checkpoint that was written out, maybe with
-  // effects of later entries, and applies the log again from there: applying an entry twice does what applying it once does,
+  // Not yet durable when it returns: the log is. A restart finds the last checkpoint that was written out, maybe with
+  // effects of later entries or parts of them, and applies the log again from there: applying an entry twice does what applying it once does,
   // and nothing is read before all that was ever applied is applied again.
   virtual void apply(const applied_effects& effects) = 0;
   // Records how far was applied, and what the request window became by it. Atomic, and durable no sooner than the effects.
   virtual void checkpoint(const window_changes& windows) = 0;
+  // When it returns, all of that is where a flush finds it.
+  virtual void write_out() = 0;
 
   // --- snapshots
-  // Requires that nothing was applied since the last checkpoint(). Good as long as the store; holds back nobody.
+  // Requires that nothing was applied since the last checkpoint(), and that this was written out. Good as long as the store; holds back nobody.
   virtual std::unique_ptr<snapshot_view> open_snapshot() const = 0;
   // Stores a piece of another replica's view beside the state; the first drops what was stored before. Error: data_corrupted, of
   // the piece.

@@ -162,6 +162,7 @@ void apply(persistence::data_store& store, const std::string& key) {
   effects.mutations = &batch.mutations;
   store.apply(effects);
   store.checkpoint({});
+  store.write_out();
 }
 
 }  // namespace

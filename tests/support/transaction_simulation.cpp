@@ -138,7 +138,7 @@ void transaction_simulation::open(group& g, replica& r) {
   r.manager = std::make_unique<kv::transaction_manager_core>(
       kv::manager_options{g.id, static_cast<std::uint32_t>(options_.work.partitions)}, prng(dice_.next()));
   r.core.reset();
-  auto opened = persistence::data_store::open(r.disk, g.id, [](const error& e) { KAHUNA_CHECK(false, e.message); });
+  auto opened = persistence::data_store::open(r.disk, g.id, [](const error& e) { KAHUNA_CHECK(false, e.message); }, {400, 100});
   r.store = std::move(*opened);
   kv::partition_options options;
   options.checkpoint_entries = 7;

@@ -1,6 +1,7 @@
 kahuna_test(unit_persistence
   SOURCES
     ${CMAKE_CURRENT_SOURCE_DIR}/persistence/record_test.cpp
+    ${CMAKE_CURRENT_SOURCE_DIR}/persistence/write_behind_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/persistence/ordered_store_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/persistence/raft_log_store_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/persistence/data_store_test.cpp

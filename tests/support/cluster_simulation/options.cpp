@@ -62,6 +62,7 @@ cluster_options cluster_options::drawn_from(std::uint64_t seed) {
   o.forget_percent = maybe(2, draw(1, 60));
   if (dice.chance(2, 5)) o.draw_members(dice);
   o.dies_at_points = dice.chance(1, 3);
+  o.unwritten_bytes = dice.chance(1, 4) ? 64 << 10 : draw(1, 4'000);
   return o;
 }
 
@@ -78,7 +79,7 @@ std::string cluster_options::describe() const {
   std::ostringstream out;
   out << "seed " << seed << ": " << nodes << " nodes, " << partitions << " partitions, reads by "
       << (reads == raft::read_mode::lease ? "lease" : "read-index") << ", tick " << tick_ms << " ms, small bounds " << has_small_bounds
-      << ", checkpoint every " << checkpoint_entries << "; clients " << register_clients << '+' << append_clients << " keys " << keys
+      << ", checkpoint every " << checkpoint_entries << " unwritten " << unwritten_bytes << " bytes; clients " << register_clients << '+' << append_clients << " keys " << keys
       << " ephemeral " << ephemeral_percent << "% optimistic " << optimistic_percent << "% think " << think_ms_max << " ms attempts " << attempt_ms << " ms forget "
       << forget_percent << "%; delay "
       << delay_ms_max << " ms loss " << loss_percent << "% doubled " << double_percent << "% late " << late_percent << "% slow links "

@@ -17,6 +17,7 @@ struct cluster_options {
   int tick_ms = 25;
   bool has_small_bounds = true;  // of Raft: a few entries in a message, a short log
   int checkpoint_entries = 16;
+  int unwritten_bytes = 500;  // that gather before they go to the store, in slices of a fifth of it
 
   // --- clients
   int register_clients = 4;

@@ -33,7 +33,8 @@ raft::raft_options options_of(const cluster_options& given) {
 
 replica::replica(node& host, partition_id id, raft::configuration founders) : host_(host), id_(id), world_(host.shared_world()) {
   const auto& options = world_.options;
-  auto opened = persistence::data_store::open(host.data(), id, [](const error& e) { KAHUNA_CHECK(false, e.message); });
+  const auto unwritten = static_cast<std::size_t>(options.unwritten_bytes);
+  auto opened = persistence::data_store::open(host.data(), id, [](const error& e) { KAHUNA_CHECK(false, e.message); }, {unwritten, unwritten / 5 + 1});
   KAHUNA_CHECK(opened.has_value());
   store_ = std::move(*opened);
   partition_ = make_partition_core();

@@ -28,7 +28,7 @@ struct partition_fixture {
   void open(partition_options with = {}) {
     with.checkpoint_entries = 5;
     core.reset();
-    auto opened = persistence::data_store::open(disk, partition_id{0}, [](const error& e) { CAF_FAIL(e.message); });
+    auto opened = persistence::data_store::open(disk, partition_id{0}, [](const error& e) { CAF_FAIL(e.message); }, {300, 100});
     store = std::move(*opened);
     core = std::make_unique<partition_core>(partition_id{0}, with, *store,
                                             [](std::string_view payload) { return messages::decode<write_batch>(payload); });

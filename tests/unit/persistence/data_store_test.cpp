@@ -20,7 +20,7 @@ struct fixture {
   void reopen() { store = open(partition_id{1}); }
 
   std::unique_ptr<data_store> open(partition_id id) {
-    auto opened = data_store::open(disk, id, [](const error& e) { CAF_FAIL(e.message); });
+    auto opened = data_store::open(disk, id, [](const error& e) { CAF_FAIL(e.message); }, {600, 200});
     CAF_REQUIRE(opened.has_value());
     return std::move(*opened);
   }
@@ -84,15 +84,30 @@ CAF_TEST(extending rewrites the newest version in its place) {
   CAF_CHECK_EQUAL(walk(""), "k:r0 ");
 }
 
-CAF_TEST(what is read alone is written before it is read) {
+CAF_TEST(what is not written yet is read all the same) {
   apply_without_checkpoint({{"k", made(0, "a")}});
+  store->write_out();
   apply_without_checkpoint({{"k", made(1, "b")}});
   CAF_CHECK(!store->latest("another key")->has_value());
-  const auto cursor = disk->cursor(family::main);
-  cursor->seek("");
-  CAF_CHECK(!cursor->is_valid());  // nothing of it was in the way of that
   CAF_CHECK((*store->latest("k"))->value == shared_bytes("b"));
   CAF_CHECK((*store->at_revision("k", 0))->value == shared_bytes("a"));
+  CAF_CHECK((*store->at_revision("k", 1))->value == shared_bytes("b"));
+  CAF_CHECK_EQUAL(walk(""), "k:r1 ");
+  const std::vector<kv::mutation> none;
+  const std::vector<kv::removal> gone{{"k", 0, false}};
+  store->apply({store->applied_index() + 1, timestamp{++stamp}, &none, &gone});
+  CAF_CHECK(!store->at_revision("k", 0)->has_value());
+  std::string revisions;
+  CAF_CHECK(!store->walk_versions(std::nullopt, [&](std::string_view, const version& v) {
+    revisions += std::to_string(v.revision);
+    return true;
+  }));
+  CAF_CHECK_EQUAL(revisions, "1");
+  // Nobody wrote because somebody read.
+  const auto cursor = disk->cursor(family::main);
+  std::size_t written = 0;
+  for (cursor->seek(""); cursor->is_valid(); cursor->next()) ++written;
+  CAF_CHECK_EQUAL(written, 1u);
 }
 
 CAF_TEST(revisions order as numbers) {
@@ -148,6 +163,7 @@ CAF_TEST(partitions share a store and nothing else) {
 CAF_TEST(the applied index goes with its effects) {
   apply({{"k", made(0, "a")}});
   CAF_REQUIRE(!store->load_windows()->size());
+  store->write_out();
   CAF_REQUIRE(!disk->flush());
   apply({{"k", made(1, "b")}});
   disk->lose_unsynced();
@@ -160,6 +176,7 @@ CAF_TEST(the applied index goes with its effects) {
 CAF_TEST(windows are replaced and forgotten) {
   apply({}, {{7, 1, timestamp{1}, {{1, true, 0, timestamp{1}}}}, {8, 1, timestamp{1}, {}}});
   apply({}, {{7, 2, timestamp{2}, {{2, true, 1, timestamp{2}}}}}, {8});
+  store->write_out();
   reopen();
   const auto windows = store->load_windows();
   CAF_REQUIRE_EQUAL(windows->size(), 1u);
@@ -168,6 +185,7 @@ CAF_TEST(windows are replaced and forgotten) {
 
 CAF_TEST(a damaged record is an error that names its key) {
   apply({{"good", made(0, "v")}, {"harmed", made(0, "v")}});
+  store->write_out();
   const auto cursor = disk->cursor(family::main);
   for (cursor->seek(""); cursor->is_valid(); cursor->next())
     if (cursor->key().find("harmed") != std::string_view::npos) {
@@ -207,6 +225,7 @@ CAF_TEST(a snapshot takes the place of the state at once or not at all) {
   apply({{"last", made(0, "x")}}, {{5, 7, timestamp{9}, {{8, true, 1, timestamp{8}}}}});
   const raft::log_start at{{store->applied_index(), term_id{3}}, {{node_id{1}}, {node_id{1}, node_id{2}}, {node_id{4}}}};
   std::vector<std::string> pieces;
+  store->write_out();
   const auto view = store->open_snapshot();
   const auto walked = walk("");
   // What is applied later is not in it.
@@ -230,6 +249,7 @@ CAF_TEST(a snapshot takes the place of the state at once or not at all) {
   const std::vector<kv::mutation> own{{"own", made(0, "old")}};
   target->apply({log_index{1}, timestamp{1}, &own});
   target->checkpoint({});
+  target->write_out();
   CAF_REQUIRE(!other->flush());
   const auto old_contents = contents(*other, 1);
   for (std::size_t died_after = 0; died_after <= pieces.size() + 1; ++died_after) {
@@ -295,16 +315,158 @@ CAF_TEST(random histories equal a plain map) {
 }
 
 CAF_TEST(a restart finds the last checkpoint and maybe effects behind it) {
+  for (const bool is_written : {false, true}) {
+    disk = std::make_shared<memory_store>();
+    reopen();
+    apply({{"k", made(0, "a")}});
+    store->write_out();
+    const auto stamp_then = store->applied_stamp();
+    const auto second = made(1, "b");
+    apply_without_checkpoint({{"k", second}});
+    if (is_written) store->write_out();
+    CAF_CHECK_EQUAL(store->applied_index(), log_index{2});
+    reopen();
+    CAF_CHECK_EQUAL(store->applied_index(), log_index{1});
+    CAF_CHECK_EQUAL(store->applied_stamp(), stamp_then);
+    CAF_CHECK_EQUAL(walk(""), is_written ? "k:r1 " : "k:r0 ");
+    apply_without_checkpoint({{"k", second}});
+    CAF_CHECK_EQUAL(walk(""), "k:r1 ");
+  }
+}
+
+CAF_TEST(what is applied goes to the store without being asked for) {
+  for (std::int64_t r = 0; r < 100; ++r) apply_without_checkpoint({{"k", made(r, std::string(20, 'v'))}});
+  const auto cursor = disk->cursor(family::main);
+  std::size_t written = 0;
+  for (cursor->seek(""); cursor->is_valid(); cursor->next()) ++written;
+  // But for two times 600 bytes, of some 60 for each version.
+  CAF_CHECK_GREATER(written, 75u);
+  CAF_CHECK_LESS(written, 100u);
+}
+
+CAF_TEST(what was taken away is gone at once) {
   apply({{"k", made(0, "a")}});
-  const auto stamp_then = store->applied_stamp();
-  const auto second = made(1, "b");
-  apply_without_checkpoint({{"k", second}});
-  CAF_CHECK_EQUAL(store->applied_index(), log_index{2});
+  store->write_out();
+  const std::vector<kv::mutation> none;
+  const std::vector<kv::removal> gone{{"k", 0, false}};
+  store->apply({store->applied_index() + 1, timestamp{++stamp}, &none, &gone});
+  CAF_CHECK(!store->latest("k")->has_value());
+  CAF_CHECK(!store->at_revision("k", 0)->has_value());
+}
+
+CAF_TEST(what leaves is found as what gathers is) {
+  // Enough for the first of them to leave, and not for a slice.
+  for (int i = 0; i < 12; ++i) apply_without_checkpoint({{"k" + std::to_string(i), made(0, std::string(20, 'v'))}});
+  for (int i = 0; i < 12; ++i) {
+    CAF_CHECK(store->latest("k" + std::to_string(i))->has_value());
+    CAF_CHECK(store->at_revision("k" + std::to_string(i), 0)->has_value());
+  }
+}
+
+CAF_TEST(no checkpoint that was not written yet undoes a snapshot) {
+  apply({{"k", made(0, "new")}, {"l", made(0, "new")}});
+  apply({{"k", made(1, "newer")}});
+  store->write_out();
+  const raft::log_start at{{store->applied_index(), term_id{3}}, {{node_id{1}}, {}, {}}};
+  const auto piece = store->open_snapshot()->next(1 << 20);
+  CAF_REQUIRE(piece->is_last);
+  disk = std::make_shared<memory_store>();
   reopen();
-  CAF_CHECK_EQUAL(store->applied_index(), log_index{1});
-  CAF_CHECK_EQUAL(store->applied_stamp(), stamp_then);
-  apply_without_checkpoint({{"k", second}});
-  CAF_CHECK_EQUAL(walk(""), "k:r1 ");
+  stamp = 0;
+  apply({{"k", made(0, "old")}});
+  CAF_REQUIRE(!store->stage(true, piece->bytes));
+  CAF_REQUIRE(!store->install_staged(at));
+  apply({{"m", made(0, "behind")}});
+  store->write_out();
+  reopen();
+  CAF_CHECK_EQUAL(store->applied_index(), at.at.index + 1);
+  CAF_CHECK_EQUAL(walk(""), "k:r1 l:r0 m:r0 ");
+}
+
+namespace {
+
+// All that is replicated but for the windows, as one text.
+std::string everything_in(const data_store& store) {
+  std::string all;
+  CAF_REQUIRE(!store.walk_versions(std::nullopt, [&](std::string_view key, const version& v) {
+    all += std::string(key) + ":r" + std::to_string(v.revision) + (v.is_tombstone ? "x=" : "=") + std::string(v.value.view()) + ' ';
+    return true;
+  }));
+  const auto transactions = store.load_transactions();
+  CAF_REQUIRE(transactions.has_value());
+  for (const auto& prepared : transactions->prepared) all += 'P' + std::to_string(prepared.id.number) + ' ';
+  for (const auto& record : transactions->records) all += 'R' + std::to_string(record.id.number) + ' ';
+  return all;
+}
+
+struct entry {
+  std::vector<kv::mutation> mutations;
+  std::vector<kv::removal> removals;
+  kv::transaction_changes transactions;
+};
+
+void apply_entry(data_store& store, const entry& e) {
+  const auto index = store.applied_index() + 1;
+  kv::applied_effects effects{index, timestamp{index.value}, &e.mutations};
+  effects.removals = &e.removals;
+  effects.transactions = &e.transactions;
+  store.apply(effects);
+}
+
+}  // namespace
+
+// Versions come, go and come again, and so do transactions; the store writes itself out, and the node dies, at any moment.
+CAF_TEST(after a crash at any cut the log leads to the same state) {
+  std::size_t deaths_with_less = 0, deaths_with_parts = 0;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    prng dice(seed);
+    const write_behind_limits limits{dice.between(1, 1'500), dice.between(1, 400)};
+    const auto open_at = [&](const std::shared_ptr<memory_store>& where) {
+      auto opened = data_store::open(where, partition_id{1}, [](const error& e) { CAF_FAIL(e.message); }, limits);
+      CAF_REQUIRE(opened.has_value());
+      return std::move(*opened);
+    };
+    std::vector<entry> log;
+    auto here = std::make_shared<memory_store>();
+    auto living = open_at(here);
+    auto twin = open_at(std::make_shared<memory_store>());
+    for (int step = 0; step < 200; ++step) {
+      entry e;
+      for (auto changes = dice.below(4); changes > 0; --changes) {
+        const auto key = "k" + std::to_string(dice.below(6));
+        const auto revision = static_cast<std::int64_t>(dice.below(4));
+        if (dice.chance(1, 3)) e.removals.push_back({key, revision, dice.chance(1, 4)});
+        else e.mutations.push_back({key, made(revision, std::to_string(step), dice.chance(1, 4))});
+      }
+      kv::prepared_transaction prepared;
+      kv::transaction_record record;
+      prepared.id.number = record.id.number = dice.below(5);
+      if (dice.chance(1, 3)) e.transactions.prepared.push_back(prepared);
+      else if (dice.chance(1, 2)) e.transactions.resolved.push_back(prepared.id);
+      if (dice.chance(1, 4)) e.transactions.decided.push_back(record);
+      else if (dice.chance(1, 3)) e.transactions.forgotten.push_back(record.id);
+      log.push_back(e);
+      apply_entry(*living, e);
+      apply_entry(*twin, e);
+      if (dice.chance(1, 8)) living->checkpoint({});
+      if (dice.chance(1, 40)) living->write_out();
+      if (dice.chance(1, 6)) CAF_REQUIRE(!here->flush());
+      if (!dice.chance(1, 15)) continue;
+      living.reset();
+      here->lose_unsynced();
+      living = open_at(here);
+      const auto found = everything_in(*living);
+      CAF_REQUIRE(living->applied_index().value <= log.size());
+      deaths_with_less += living->applied_index().value < log.size();
+      const auto as_of_index = open_at(std::make_shared<memory_store>());
+      for (std::size_t i = 0; i < living->applied_index().value; ++i) apply_entry(*as_of_index, log[i]);
+      deaths_with_parts += everything_in(*as_of_index) != found;
+      while (living->applied_index().value < log.size()) apply_entry(*living, log[living->applied_index().value]);
+      CAF_REQUIRE_EQUAL(everything_in(*living), everything_in(*twin));
+    }
+  }
+  CAF_CHECK_GREATER(deaths_with_less, 100u);
+  CAF_CHECK_GREATER(deaths_with_parts, 100u);
 }
 
 CAF_TEST(an old moment is found in a long history with gaps and deletions) {
