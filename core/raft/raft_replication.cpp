@@ -42,8 +42,10 @@ bool raft_core::take_leader(node_id peer, term_id term) {
 
 void raft_core::take_append_request(node_id peer, const append_request& request) {
   if (!is_well_formed(request)) return;
+  // It tells an old leader of the newer term. Its sender may lead in that term again, whose rounds are counted anew: so this answers none of them
+  // (docs/incidents/0015).
   if (request.term < state_.term)
-    return send_when_durable(peer, append_response{state_.term, request.round, false, {}, request.prev_log_index, {}, {}}, {});
+    return send_when_durable(peer, append_response{state_.term, 0, false, {}, request.prev_log_index, {}, {}}, {});
   if (!take_leader(peer, request.term)) return;
   auto& following = std::get<follower_state>(role_);
   following.round = std::max(following.round, request.round);
@@ -96,6 +98,7 @@ void raft_core::take_append_response(node_id peer, const append_response& respon
   const auto found = leading->followers.find(peer);
   if (found == leading->followers.end()) return;
   auto& follower = found->second;
+  if (response.round == 0) return;
   if (response.round <= follower.round_before && !KAHUNA_PLANTED("raft.earlier_life_counts")) {
     KAHUNA_SOMETIMES("raft.answer_of_an_earlier_life");
     return;

@@ -131,7 +131,7 @@ struct append_request {
 
 struct append_response {
   term_id term;
-  std::uint64_t round = 0;   // of the request that is answered
+  std::uint64_t round = 0;   // of the request that is answered; 0: that was of an older term
   bool is_accepted = false;
   log_index match_index;     // accepted: the follower's log equals the leader's up to here
   log_index rejected_index;  // rejected: the prev_log_index that did not match

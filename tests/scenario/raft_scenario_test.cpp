@@ -9,6 +9,8 @@
 //   elect NODE               that node's election timeout passes; messages and writes happen until all is quiet
 //   deliver [FROM->TO]       the messages under way arrive, those that they cause stay under way
 //   drop [FROM->TO]          they are lost
+//   hold FROM->TO            they are late: only release has them arrive
+//   release                  what was held is under way again, before all else
 //   sync NODE                its writes under way are done
 //   settle                   messages and writes happen until all is quiet
 //   propose NODE TEXT…       an entry each
@@ -109,6 +111,8 @@ class scenario {
     else if (verb == "elect") elect(take_node(in));
     else if (verb == "deliver") deliver(in, true);
     else if (verb == "drop") deliver(in, false);
+    else if (verb == "hold") hold(in);
+    else if (verb == "release") release();
     else if (verb == "sync") sync(take_node(in));
     else if (verb == "settle") settle();
     else if (verb == "propose") propose(in);
@@ -223,7 +227,7 @@ class scenario {
     return path.empty() || path == std::to_string(message.from.value) + "->" + std::to_string(message.message.peer.value);
   }
 
-  void deliver(std::istringstream& in, bool arrives) {
+  std::deque<under_way> take_messages(std::istringstream& in) {
     std::string path;
     in >> path;
     std::deque<under_way> chosen;
@@ -235,8 +239,22 @@ class scenario {
       chosen.push_back(std::move(*it));
       it = messages_.erase(it);
     }
+    return chosen;
+  }
+
+  void deliver(std::istringstream& in, bool arrives) {
+    const auto chosen = take_messages(in);
     if (!arrives) return;
-    for (auto& message : chosen) arrive(message);
+    for (const auto& message : chosen) arrive(message);
+  }
+
+  void hold(std::istringstream& in) {
+    for (auto& message : take_messages(in)) held_.push_back(std::move(message));
+  }
+
+  void release() {
+    messages_.insert(messages_.begin(), std::make_move_iterator(held_.begin()), std::make_move_iterator(held_.end()));
+    held_.clear();
   }
 
   void arrive(const under_way& message) {
@@ -366,6 +384,7 @@ class scenario {
   instant now_{};
   std::map<node_id, std::unique_ptr<raft_replica>> replicas_;
   std::deque<under_way> messages_;
+  std::deque<under_way> held_;
   std::ostringstream said_;
 };
 
