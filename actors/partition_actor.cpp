@@ -65,7 +65,7 @@ void hand_over(self_pointer self, const raft::handover& change) {
   honour(self, core.take_ready());
   if (!change.is_under_way) return;
   raft_inputs prepared;
-  prepared.inputs.emplace_back(raft::handover_prepared{change.term, is_declined});
+  prepared.inputs.emplace_back(raft::handover_prepared{change.term, change.number, is_declined});
   self->send(self->state.raft_peer, std::move(prepared));
 }
 

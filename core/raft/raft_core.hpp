@@ -106,6 +106,7 @@ class raft_core {
     instant sent_at;
   };
   struct leadership_transfer {
+    std::uint64_t number = 0;
     node_id to;
     instant began;
     bool is_prepared = false;
@@ -121,7 +122,6 @@ class raft_core {
     bool is_broadcast_due = false;
     std::deque<waiting_read> reads;
     instant lease_until;  // as published
-    std::uint64_t last_transfer = 0;
     std::optional<leadership_transfer> handing_over;
     // Somebody was asked to campaign, whom nobody's promise to this leader holds back: no lease any more in this term.
     bool is_lease_forfeited = false;
@@ -272,6 +272,9 @@ class raft_core {
   std::size_t handed_bytes_ = 0;
 
   std::optional<snapshot_receiving> incoming_;
+  // Of snapshots that are sent, and of handovers. They rise through all leaderships: what the driver says of one names no term.
+  std::uint64_t last_transfer_ = 0;
+  std::uint64_t last_handover_ = 0;
 
   std::variant<follower_state, candidate_state, leader_state> role_;
   instant leader_heard_at_;        // the last sign of life of a leader; a restart counts as one

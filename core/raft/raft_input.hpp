@@ -85,6 +85,7 @@ struct transfer_leadership {
 // What ready::handover asked for is done: no reads are answered by the lease, and no proposals come. Or it will not be done.
 struct handover_prepared {
   term_id term;
+  std::uint64_t number = 0;  // of the handover
   bool is_declined = false;
 };
 
@@ -143,6 +144,7 @@ struct lease_grant {
 // handover_prepared, behind all that was proposed before.
 struct handover {
   term_id term;
+  std::uint64_t number = 0;  // rises from one to the next: what is said of one says nothing of another of the same term
   bool is_under_way = false;
   bool is_optional = false;  // may be declined
 };

@@ -61,7 +61,7 @@ void raft_core::begin_snapshot(node_id peer, progress& follower) {
   probe(follower);
   follower.sending = progress::mode::snapshot;
   follower.snapshot.emplace();
-  follower.snapshot->transfer = ++std::get<leader_state>(role_).last_transfer;
+  follower.snapshot->transfer = ++last_transfer_;
   follower.snapshot->advanced_at = now_;
   out_.snapshot_orders.push_back({peer, follower.snapshot->transfer, snapshot_order::what::open, 0});
 }
@@ -109,7 +109,7 @@ void raft_core::order_pieces(node_id peer, snapshot_sending& sending) {
 
 void raft_core::take_snapshot_read(snapshot_read& input) {
   auto* follower = receiver_of(input.peer, input.transfer);
-  if (follower == nullptr) return;
+  if (follower == nullptr || !follower->snapshot->is_opened) return;
   auto& sending = *follower->snapshot;
   // Orders that ran ahead of the last piece bring nothing.
   if (sending.has_last || input.number != sending.acknowledged + sending.pieces.size()) return;

@@ -34,13 +34,15 @@ void raft_core::begin_transfer(node_id wanted, bool is_optional) {
       if (is_able(*it) && (to == leading->followers.end() || it->second.match_index > to->second.match_index)) to = it;
   }
   if (to == leading->followers.end() || !is_able(*to)) return;
-  leading->handing_over = leadership_transfer{to->first, now_, false, false};
-  out_.handover = handover{state_.term, true, is_optional};
+  leading->handing_over = leadership_transfer{++last_handover_, to->first, now_, false, false};
+  out_.handover = handover{state_.term, last_handover_, true, is_optional};
 }
 
 void raft_core::take_handover_prepared(const handover_prepared& input) {
   auto* leading = std::get_if<leader_state>(&role_);
   if (leading == nullptr || input.term != state_.term || !leading->handing_over) return;
+  // Of one that has come to nothing: behind it the driver may have taken a lease again.
+  if (input.number != leading->handing_over->number) return;
   if (input.is_declined) return end_transfer();
   leading->handing_over->is_prepared = true;
   leading->lease_until = std::min(leading->lease_until, now_);
@@ -63,8 +65,8 @@ void raft_core::ask_to_campaign() {
 void raft_core::end_transfer() {
   auto& leading = std::get<leader_state>(role_);
   KAHUNA_SOMETIMES("raft.handover_comes_to_nothing");
+  out_.handover = handover{state_.term, leading.handing_over->number, false, false};
   leading.handing_over.reset();
-  out_.handover = handover{state_.term, false, false};
 }
 
 void raft_core::on_transfer_tick() {

@@ -17,11 +17,13 @@
 //   read NODE ID
 //   flush NODE               what it has applied is durable; its log is shortened
 //   transfer NODE TO         TO 0: to whoever is best
-//   prepared NODE            the lease is given up, and nothing more will be proposed
+//   prepared NODE            the lease is given up, and nothing more will be proposed, for the first handover of which that was not said
 //   change NODE VOTERS [LEARNERS] [as CHANGE]   other members are asked for: 1,2,3; the change's number is 1 unless it is given
 //   lost NODE PEER           NODE's connection to PEER broke
 //   crash NODE [WRITES]      so many of its writes under way reach the disk
 //   forget NODE              it is down, and was dropped: but for its hard state nothing is left of it
+//   busy                     whoever reads and opens snapshots for a replica does nothing more, until:
+//   idle                     what it was asked for meanwhile is done
 //   start NODE
 //   state
 #define CAF_SUITE raft_scenarios
@@ -124,6 +126,8 @@ class scenario {
     else if (verb == "lost") lost(in);
     else if (verb == "crash") crash(in);
     else if (verb == "forget") take_node(in).drop();
+    else if (verb == "busy") is_busy_ = true;
+    else if (verb == "idle") idle();
     else if (verb == "start") start(take_node(in));
     else if (verb == "state") state();
     else said_ << "unknown command " << verb << '\n';
@@ -175,6 +179,7 @@ class scenario {
       }
       if (ready.lease)
         said_ << who << " has a lease until " << std::chrono::duration_cast<std::chrono::milliseconds>(ready.lease->until.time_since_epoch()).count() << " ms\n";
+      if (ready.handover && ready.handover->is_under_way) handovers_[replica.id()].push_back(ready.handover->number);
       if (ready.handover) said_ << who << (ready.handover->is_under_way ? " is about to hand over" : " goes on leading") << '\n';
       if (ready.write) {
         said_ << who << " writes #" << ready.write->number;
@@ -201,7 +206,10 @@ class scenario {
         said_ << who << " applies" << entries_text(ready.committed) << '\n';
         replica.step(raft::applied{ready.committed.back().index}, now_);
       }
-      for (const auto& order : ready.snapshot_orders) honour(replica, order);
+      for (const auto& order : ready.snapshot_orders) {
+        if (is_busy_) waiting_orders_.emplace_back(replica.id(), order);
+        else honour(replica, order);
+      }
       for (const auto& piece : ready.snapshot_pieces) store(replica, piece);
     }
   }
@@ -306,6 +314,15 @@ class scenario {
     drain(replica);
   }
 
+  void idle() {
+    is_busy_ = false;
+    for (const auto& [id, order] : std::exchange(waiting_orders_, {})) {
+      auto& replica = *replicas_.at(id);
+      honour(replica, order);
+      drain(replica);
+    }
+  }
+
   // A state has two pieces here, which say of what they are.
   void honour(raft_replica& replica, const raft::snapshot_order& order) {
     using what = raft::snapshot_order::what;
@@ -336,7 +353,8 @@ class scenario {
   }
 
   void prepared(raft_replica& replica) {
-    replica.step(raft::handover_prepared{replica.core().term(), false}, now_);
+    replica.step(raft::handover_prepared{replica.core().term(), handovers_.at(replica.id()).front(), false}, now_);
+    handovers_.at(replica.id()).pop_front();
     drain(replica);
   }
 
@@ -385,6 +403,9 @@ class scenario {
   std::map<node_id, std::unique_ptr<raft_replica>> replicas_;
   std::deque<under_way> messages_;
   std::deque<under_way> held_;
+  bool is_busy_ = false;
+  std::vector<std::pair<node_id, raft::snapshot_order>> waiting_orders_;
+  std::map<node_id, std::deque<std::uint64_t>> handovers_;  // that the driver has not said it is prepared for
   std::ostringstream said_;
 };
 

@@ -180,7 +180,7 @@ void raft_simulation::handle(const delivery& d) {
     case delivery::what::prepared:
       if (m.role.term != d.term || !m.is_handing_over) break;
       m.lease.reset();
-      m.replica->step(raft::handover_prepared{d.term, dice_.chance(1, 10)}, clock_of(m));
+      m.replica->step(raft::handover_prepared{d.term, d.number, dice_.chance(1, 10)}, clock_of(m));
       break;
     case delivery::what::tick: {
       m.replica->step(raft::tick{}, clock_of(m));
@@ -220,6 +220,7 @@ void raft_simulation::drain(std::size_t i) {
         prepared.replica = i;
         prepared.life = m.life;
         prepared.term = ready.handover->term;
+        prepared.number = ready.handover->number;
         schedule(prepared, static_cast<std::int64_t>(dice_.between(1, 20 * ms)));
       }
     }

@@ -75,6 +75,7 @@ class raft_simulation {
     std::shared_ptr<const raft::peer_message> message;
     std::shared_ptr<const raft::snapshot_piece> piece;
     term_id term;  // of a handover
+    std::uint64_t number = 0;
 
     bool operator>(const delivery& other) const { return std::pair(at, order) > std::pair(other.at, other.order); }
   };

@@ -230,7 +230,7 @@ void replica::hand_over(const raft::handover& change) {
     is_handing_over_ = true;
   }
   honour_partition();
-  if (change.is_under_way) tell_raft(raft::handover_prepared{change.term, is_declined});
+  if (change.is_under_way) tell_raft(raft::handover_prepared{change.term, change.number, is_declined});
 }
 
 bool replica::answers_by_lease() const {
