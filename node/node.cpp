@@ -179,6 +179,9 @@ struct running_node::implementation {
   membership member;  // as of the start
 
   std::unique_ptr<persistence::data_directory> directory;
+  // Of replicas that no replica_host has taken over, because the start failed: their actors use them until they have ended.
+  std::vector<std::unique_ptr<persistence::data_store>> stores_left;
+  std::vector<std::unique_ptr<raft::log_reader>> readers_left;
 
   caf::actor_system system;  // gone before what its actors point to
   actors::cluster_handle cluster;
@@ -445,7 +448,11 @@ void running_node::implementation::stop_actors() {
   // Where the wiring was not reached nobody else stops them.
   if (!replica_host) {
     for (const auto& [peer, link] : links) caf::anon_send(link, actors::stop{});
-    for (const auto& [id, replica] : hosted) caf::anon_send(replica.partition, actors::stop{});
+    for (auto& [id, replica] : hosted) {
+      caf::anon_send(replica.partition, actors::stop{});
+      stores_left.push_back(std::move(replica.store));
+      readers_left.push_back(std::move(replica.reader));
+    }
   } else {
     caf::anon_send(replica_host, actors::stop{});
   }
