@@ -66,9 +66,8 @@ write_behind::generation write_behind::nothing() const {
 }
 
 void write_behind::add(change made, std::size_t mark) {
-  const auto bytes = made.key.size() + (made.value ? made.value->size() : 0);
-  gathering_.bytes += bytes;
-  due_bytes_ += bytes;
+  gathering_.bytes += made.bytes();
+  due_bytes_ += made.bytes();
   gathering_.marks[mark % gathering_.marks.size()] = true;
   gathering_.changes.push_back(std::move(made));
 }
@@ -101,7 +100,7 @@ void write_behind::write_slice(std::size_t bytes_max) {
     const auto& change = leaving_.changes[written];
     if (change.where == family::main && bytes >= bytes_max) break;
     change.value ? batch->put(change.where, change.key, *change.value) : batch->erase(change.where, change.key);
-    bytes += change.key.size() + (change.value ? change.value->size() : 0);
+    bytes += change.bytes();
   }
   if (const auto failure = store_->write(*batch, sync::no)) return fatal_(*failure);
   leaving_.written = written;

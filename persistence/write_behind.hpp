@@ -60,6 +60,8 @@ class write_behind {
     family where;
     std::string key;
     std::optional<std::string> value;  // nothing: the key is erased
+
+    std::size_t bytes() const { return key.size() + (value ? value->size() : 0); }
   };
 
   // What gathers, or leaves.

@@ -98,6 +98,7 @@ void raft_core::take_append_response(node_id peer, const append_response& respon
   const auto found = leading->followers.find(peer);
   if (found == leading->followers.end()) return;
   auto& follower = found->second;
+  // Of an older term: for nothing here, and no sign of an earlier life either.
   if (response.round == 0) return;
   if (response.round <= follower.round_before && !KAHUNA_PLANTED("raft.earlier_life_counts")) {
     KAHUNA_SOMETIMES("raft.answer_of_an_earlier_life");
