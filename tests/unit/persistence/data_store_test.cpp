@@ -376,10 +376,11 @@ CAF_TEST(no checkpoint that was not written yet undoes a snapshot) {
   apply({{"k", made(0, "old")}});
   CAF_REQUIRE(!store->stage(true, piece->bytes));
   CAF_REQUIRE(!store->install_staged(at));
-  apply({{"m", made(0, "behind")}});
+  // Were the old checkpoint still to be written, it would be now.
+  apply_without_checkpoint({{"m", made(0, "behind")}});
   store->write_out();
   reopen();
-  CAF_CHECK_EQUAL(store->applied_index(), at.at.index + 1);
+  CAF_CHECK_EQUAL(store->applied_index(), at.at.index);
   CAF_CHECK_EQUAL(walk(""), "k:r1 l:r0 m:r0 ");
 }
 
