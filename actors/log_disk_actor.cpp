@@ -44,12 +44,16 @@ log_disk_handle::behavior_type log_disk_actor(self_pointer self, std::shared_ptr
         self->send(caf::actor_cast<log_writer_handle>(self->current_sender()), log_batch_synced{});
         self->state.device->note_commit();
       },
-      [=](const peer_check_asked& check_asked) { self->send(check_asked.by, check(self->state, check_asked.asked)); },
+      [=](const peer_check_asked& check_asked) {
+        self->send(check_asked.by, check(self->state, check_asked.asked));
+        self->state.device->note_commit();
+      },
       [=](const replica_record_asked& asked) {
         const auto& record = asked.record;
         if (const auto failure = self->state.device->record_replica(record.partition, record.is_hosted))
           die(fatal_status::failed, "a replica could not be recorded, the node stops: " + failure->message);
         self->send(asked.by, replica_recorded{record.partition, record.is_hosted});
+        self->state.device->note_commit();
       },
       [=](const stop&) { self->quit(); },
   };

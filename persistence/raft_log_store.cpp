@@ -145,10 +145,11 @@ result<std::unique_ptr<synced_mark>> synced_mark::open(const std::string& path, 
 
 synced_mark::~synced_mark() { ::close(descriptor_); }
 
-void synced_mark::set(std::uint64_t number) {
+void synced_mark::set(std::uint64_t number, sync s) {
   const auto slot = slot_of(number);
   // Where this fails the mark lags, which only makes the next start's check weaker: the log itself is synced.
   static_cast<void>(::pwrite(descriptor_, slot.data(), slot.size(), static_cast<off_t>((number % 2) * slot_bytes)) + 0);
+  if (s == sync::yes) static_cast<void>(::fdatasync(descriptor_) + 0);
   number_ = number;
 }
 
@@ -204,6 +205,8 @@ result<std::unique_ptr<raft_log_store>> raft_log_store::open(std::shared_ptr<ord
   if (mark && *number < mark->number())
     return error{errc::data_corrupted, "the log ends at batch " + std::to_string(*number) + ", but batch " +
                                            std::to_string(mark->number()) + " was synced: its end was lost"};
+  // What was found counts from now on, and opening has made it durable: Raft promises what it finds.
+  if (mark && *number > mark->number()) mark->set(*number, sync::yes);
   return std::unique_ptr<raft_log_store>(new raft_log_store(std::move(store), std::move(mark), *number, std::move(fatal)));
 }
 

@@ -42,8 +42,8 @@ class synced_mark {
   std::uint64_t number() const { return number_; }
   // Of the two numbers that were found one was damaged, and the other counts: torn by a power failure, or by something worse.
   bool is_half_damaged() const { return is_half_damaged_; }
-  // Reaches the kernel, not yet the disk: it may lag behind the store after a power failure, and never leads it.
-  void set(std::uint64_t number);
+  // With sync::no it reaches the kernel, not yet the disk: it may lag behind the store after a power failure, and never leads it.
+  void set(std::uint64_t number, sync s = sync::no);
 
  private:
   synced_mark(int descriptor, std::uint64_t number) : descriptor_(descriptor), number_(number) {}

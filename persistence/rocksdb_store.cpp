@@ -7,6 +7,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
 #include <rocksdb/slice_transform.h>
@@ -15,6 +16,7 @@
 #include <rocksdb/write_batch.h>
 
 #include "core/base/check.hpp"
+#include "persistence/journal_files.hpp"
 
 namespace kahuna::persistence {
 
@@ -101,8 +103,9 @@ class rocksdb_cursor final : public store_cursor {
 
 class rocksdb_store final : public ordered_store {
  public:
-  rocksdb_store(std::unique_ptr<rocksdb::DB> db, std::vector<rocksdb::ColumnFamilyHandle*> families, rocksdb_settings settings)
-      : db_(std::move(db)), families_(std::move(families)), settings_(std::move(settings)) {}
+  rocksdb_store(std::unique_ptr<rocksdb::Env> environment, std::unique_ptr<rocksdb::DB> db, std::vector<rocksdb::ColumnFamilyHandle*> families,
+                rocksdb_settings settings)
+      : environment_(std::move(environment)), db_(std::move(db)), families_(std::move(families)), settings_(std::move(settings)) {}
 
   ~rocksdb_store() override {
     for (auto* handle : families_) db_->DestroyColumnFamilyHandle(handle);
@@ -151,6 +154,7 @@ class rocksdb_store final : public ordered_store {
   }
 
  private:
+  std::unique_ptr<rocksdb::Env> environment_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;
   rocksdb_settings settings_;
@@ -164,6 +168,9 @@ rocksdb::DBOptions database_options(const rocksdb_settings& settings) {
   options.paranoid_checks = true;
   // RocksDB's default (point in time) drops everything behind a damaged record, which here would be forgotten votes.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  // What end_of_journal() reads; both are the defaults.
+  options.wal_compression = rocksdb::kNoCompression;
+  options.recycle_log_file_num = 0;
   // One flush for all families, so that the applied index never runs ahead of the effects that it stands for.
   options.atomic_flush = settings.kept == journal::none;
   options.avoid_flush_during_shutdown = true;
@@ -205,8 +212,15 @@ result<std::unique_ptr<ordered_store>> open_rocksdb(const rocksdb_settings& sett
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   for (std::size_t i = 0; i < families; ++i) descriptors.emplace_back(family_names[i], family_options(settings));
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  auto options = database_options(settings);
+  std::unique_ptr<rocksdb::Env> environment;
+  if (settings.kept == journal::own) {
+    if (auto failure = cut_journals(settings.path)) return *failure;
+    environment = rocksdb::NewCompositeEnv(journal_file_system());
+    options.env = environment.get();
+  }
   rocksdb::DB* db = nullptr;
-  const auto status = rocksdb::DB::Open(database_options(settings), settings.path, descriptors, &handles, &db);
+  const auto status = rocksdb::DB::Open(options, settings.path, descriptors, &handles, &db);
   // Also an I/O error is damage where files are missing that the store's own records name.
   if (!status.ok()) {
     if (status.IsIOError() && status.ToString().find("No such file") != std::string::npos)
@@ -214,7 +228,7 @@ result<std::unique_ptr<ordered_store>> open_rocksdb(const rocksdb_settings& sett
     return error_of(status, settings.path);
   }
   return std::unique_ptr<ordered_store>(
-      std::make_unique<rocksdb_store>(std::unique_ptr<rocksdb::DB>(db), std::move(handles), settings));
+      std::make_unique<rocksdb_store>(std::move(environment), std::unique_ptr<rocksdb::DB>(db), std::move(handles), settings));
 }
 
 }  // namespace kahuna::persistence

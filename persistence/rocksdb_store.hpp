@@ -1,4 +1,4 @@
-// An ordered store in RocksDB. The only place that names RocksDB.
+// An ordered store in RocksDB. With journal_files.hpp the only place that names RocksDB.
 #pragma once
 
 #include <memory>
@@ -25,7 +25,8 @@ struct rocksdb_settings {
   std::optional<nearby_writes> nearby = std::nullopt;  // of all families
 };
 
-// Opens the store. Only the torn end that a crash leaves in its journal is forgiven.
+// Opens the store, which nobody else may do at the time. Forgiven is only that the last batch of a journal is not whole, as a crash leaves it that comes before its
+// sync; that one which was synced is missing has to be noticed by whoever wrote it.
 // Errors: data_corrupted (damaged, or not there and may not be created), unavailable (can't be read or written).
 result<std::unique_ptr<ordered_store>> open_rocksdb(const rocksdb_settings& settings);
 

@@ -12,6 +12,7 @@
 #include <map>
 
 #include "core/base/prng.hpp"
+#include "persistence/journal_end.hpp"
 #include "tests/support/cluster_fixture.hpp"
 #include "tests/support/register_load.hpp"
 
@@ -116,8 +117,10 @@ void flip_byte(const fs::path& path, std::uintmax_t offset, std::uint64_t with) 
   CAF_REQUIRE(file.good());
 }
 
-// One anywhere or near the end, where the last writes are; or both ends and many.
-std::vector<std::uintmax_t> offsets_of(std::uintmax_t size, prng& dice) {
+// One anywhere or near the end, where the last writes are; or both ends and many. The journal of the Raft log goes on with zeros.
+std::vector<std::uintmax_t> offsets_of(const fs::path& file, prng& dice) {
+  std::uintmax_t size = fs::file_size(file);
+  if (file.extension() == ".log") size = std::max<std::uintmax_t>(1, persistence::end_of_journal(read_file(file.string())).value_or(size));
   const auto anywhere = [&] { return dice.below(size); };
   const auto near_the_end = [&] { return size - 1 - dice.below(std::min<std::uintmax_t>(size, 4'096)); };
   if (!is_full()) return {dice.chance(1, 2) ? anywhere() : near_the_end()};
@@ -197,7 +200,7 @@ void damage_every_file(bool is_stopped_in_order) {
   tally seen;
   int flips = 0;
   for (const auto& file : files_below(whole))
-    for (const auto offset : offsets_of(fs::file_size(whole / file), dice)) {
+    for (const auto offset : offsets_of(whole / file, dice)) {
       fs::remove_all(nodes.data_directory(1));
       fs::copy(whole, nodes.data_directory(1), fs::copy_options::recursive);
       flip_byte(nodes.data_directory(1) / file, offset, 1 + dice.below(255));

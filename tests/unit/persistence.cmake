@@ -4,6 +4,7 @@ kahuna_test(unit_persistence
     ${CMAKE_CURRENT_SOURCE_DIR}/persistence/write_behind_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/persistence/ordered_store_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/persistence/raft_log_store_test.cpp
+    ${CMAKE_CURRENT_SOURCE_DIR}/persistence/journal_end_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/persistence/data_store_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/persistence/data_directory_test.cpp
     ${CMAKE_CURRENT_SOURCE_DIR}/persistence/crash_test.cpp

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "persistence/data_directory.hpp"
+#include "persistence/journal_end.hpp"
 #include "persistence/record.hpp"
 #include "tests/support/process.hpp"
 
@@ -112,6 +113,45 @@ CAF_TEST(what was made is known and keeps what was written) {
   CAF_CHECK(found->map == id.map);
   const auto again = opened();
   CAF_CHECK((again->log()->load(partition_id{0}, {})->state == raft::hard_state{term_id{5}, node_id{2}}));
+}
+
+// Its journal alone can't tell it from one that was torn before its sync.
+CAF_TEST(a damaged last batch is refused where it was synced) {
+  const auto batch = [](data_directory& here, std::uint64_t term) {
+    raft::log_write write;
+    write.state = raft::hard_state{term_id{term}, node_id{2}};
+    here.log()->add(partition_id{0}, write);
+    CAF_REQUIRE(!here.log()->commit());
+  };
+  const auto crashed = directory.path() / "crashed";
+  for (const bool is_noted : {true, false}) {
+    {
+      const auto running = opened();
+      batch(*running, 5);
+      running->log()->note_commit();
+      batch(*running, 6);
+      if (is_noted) running->log()->note_commit();
+      fs::remove_all(crashed);
+      fs::copy(path(), crashed, fs::copy_options::recursive);
+    }
+    fs::remove_all(path());
+    fs::rename(crashed, path());
+    for (const auto& file : fs::directory_iterator(path() + "/log")) {
+      if (file.path().extension() != ".log") continue;
+      auto bytes = kahuna::testing::read_file(file.path().string());
+      const auto end = end_of_journal(bytes).value_or(0);
+      if (end == 0) continue;
+      bytes[end - 1] = static_cast<char>(bytes[end - 1] ^ 1);
+      std::ofstream(file.path(), std::ios::binary) << bytes;
+    }
+    const auto again = open();
+    CAF_CHECK_EQUAL(std::holds_alternative<open_failure>(again), is_noted);
+    if (is_noted)
+      CAF_CHECK(std::get<open_failure>(again).is_damage);
+    else
+      CAF_CHECK((std::get<std::unique_ptr<data_directory>>(again)->log()->load(partition_id{0}, {})->state == raft::hard_state{term_id{5}, node_id{2}}));
+    fs::remove_all(path());
+  }
 }
 
 CAF_TEST(one node at a time) {

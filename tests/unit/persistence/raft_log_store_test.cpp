@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "persistence/journal_end.hpp"
 #include "persistence/memory_store.hpp"
 #include "persistence/raft_log_store.hpp"
 #include "persistence/record.hpp"
@@ -338,6 +339,16 @@ CAF_TEST(a log that lost its synced end is refused) {
   CAF_CHECK(!synced_mark::open(path + ".missing", false));
 }
 
+CAF_TEST(what a start finds is not lost without notice afterwards) {
+  const kahuna::testing::temporary_directory directory;
+  const auto path = (directory.path() / "log.synced").string();
+  const auto fails = [](const error&) {};
+  for (std::uint64_t i = 1; i <= 3; ++i) write({}, {entry(1, i)});
+  // Nobody had noted how far it was synced.
+  CAF_CHECK(raft_log_store::open(disk, *synced_mark::open(path, true), fails).has_value());
+  CAF_CHECK_EQUAL((*synced_mark::open(path, false))->number(), 3u);
+}
+
 // RocksDB forgives a torn end, also that of a journal behind which it has begun another one: there it is damage.
 CAF_TEST(a damaged end of an older journal is refused) {
   const kahuna::testing::temporary_directory directory;
@@ -389,7 +400,7 @@ CAF_TEST(a damaged end of an older journal is refused) {
     }
     CAF_REQUIRE(are_two);
   }
-  const auto length = std::filesystem::file_size(journals_of(copy).front());
+  const auto length = end_of_journal(kahuna::testing::read_file(journals_of(copy).front().string())).value_or(0);
   // In its last record RocksDB finds nothing to complain of.
   for (std::uint64_t from_end = 1; from_end < 300; from_end += 23) {
     anew();
