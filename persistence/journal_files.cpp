@@ -26,6 +26,7 @@ constexpr std::uint64_t piece_bytes = 256 << 10;
 // A larger write takes longer than what its size costs, and would be written twice for little.
 constexpr std::size_t small_write_bytes_max = 64 << 10;
 
+// RocksDB cuts a file that it closes to what it wrote, as it does with what it had allocated ahead.
 class journal_file final : public rocksdb::FSWritableFileOwnerWrapper {
  public:
   // `descriptor`: of the same file; taken over.
@@ -41,12 +42,6 @@ class journal_file final : public rocksdb::FSWritableFileOwnerWrapper {
   rocksdb::IOStatus Append(const rocksdb::Slice& bytes, const rocksdb::IOOptions& options, const rocksdb::DataVerificationInfo& verification,
                            rocksdb::IODebugContext* debug) override {
     return appended(bytes.size(), FSWritableFileOwnerWrapper::Append(bytes, options, verification, debug));
-  }
-
-  rocksdb::IOStatus Close(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
-    // Where it fails, the zeros stay, which the next start cuts off.
-    if (is_size_known_ && zeros_end_ > size_) static_cast<void>(::ftruncate(descriptor_, static_cast<off_t>(size_)) + 0);
-    return FSWritableFileOwnerWrapper::Close(options, debug);
   }
 
  private:

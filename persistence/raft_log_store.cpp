@@ -317,7 +317,7 @@ std::optional<error> raft_log_store::commit() {
 }
 
 void raft_log_store::note_commit() {
-  if (mark_) mark_->set(batch_number_);
+  if (mark_ && mark_->number() != batch_number_) mark_->set(batch_number_);
 }
 
 std::uint64_t raft_log_store::incarnation_of(node_id peer) const {

@@ -2,8 +2,6 @@
 #define CAF_SUITE journal_end
 #include "caf/test/unit_test.hpp"
 
-#include <sys/stat.h>
-
 #include <filesystem>
 #include <fstream>
 
