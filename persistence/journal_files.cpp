@@ -44,13 +44,20 @@ class journal_file final : public rocksdb::FSWritableFileOwnerWrapper {
     return appended(bytes.size(), FSWritableFileOwnerWrapper::Append(bytes, options, verification, debug));
   }
 
+  // What is large comes in several pieces, of which the last one may be small.
+  rocksdb::IOStatus Sync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override {
+    unsynced_ = 0;
+    return FSWritableFileOwnerWrapper::Sync(options, debug);
+  }
+
  private:
   // The zeros go to disk with the next sync, as what was appended does. Where they can't be written, the file grows by itself; what that
   // says about the disk, the next write says too.
   rocksdb::IOStatus appended(std::size_t bytes, rocksdb::IOStatus status) {
     if (!status.ok()) is_size_known_ = false;
     size_ += bytes;
-    if (!is_size_known_ || size_ <= zeros_end_ || bytes > small_write_bytes_max) return status;
+    unsynced_ += bytes;
+    if (!is_size_known_ || size_ <= zeros_end_ || unsynced_ > small_write_bytes_max) return status;
     static const std::array<char, piece_bytes> zeros{};
     const auto end = (size_ + piece_bytes) / page_bytes * page_bytes;
     const auto written = ::pwrite(descriptor_, zeros.data(), end - size_, static_cast<off_t>(size_));
@@ -61,6 +68,7 @@ class journal_file final : public rocksdb::FSWritableFileOwnerWrapper {
   int descriptor_;
   std::uint64_t size_ = 0;
   std::uint64_t zeros_end_ = 0;
+  std::uint64_t unsynced_ = 0;
   bool is_size_known_ = true;  // not how much a write that failed has left
 };
 

@@ -110,6 +110,7 @@ CAF_TEST(a journal is written over zeros and ends where it should when it is clo
   CAF_CHECK_EQUAL(journal().size() % 4'096, 0u);
   CAF_CHECK_LESS(after_one.size(), journal().size());
   for (int i = 0; i < 8; ++i) write(*store, "d", std::string(100'000, 'd'));
+  write(*store, "d", std::string(1 << 20, 'd'));
   const auto size = journal().size();
   CAF_CHECK_EQUAL(end_of(journal()), size);
   const auto path = newest_journal();
